@@ -1,0 +1,56 @@
+# Everything a person or a machine runs here. `make demo` and `make test` need nothing but Python 3.11, Node 20 and this file.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+
+.PHONY: help setup demo test e2e check sensor bench browsers
+
+help:
+	@echo "make demo    two brands, a blog and the endpoint with a live graph, on this machine (PORT=8000)"
+	@echo "make test    every check and test, real browsers included"
+	@echo "make check   linters, types, import directions; no tests"
+	@echo "make e2e     the browser tests alone"
+	@echo "make sensor  build sensor_js/dist"
+	@echo "make bench   measurements, as ratios against baselines of the same run"
+
+$(VENV)/.ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+sensor_js/node_modules/.ready: sensor_js/package.json sensor_js/package-lock.json
+	cd sensor_js && npm ci --no-audit --no-fund --silent
+	touch $@
+
+setup: $(VENV)/.ready sensor_js/node_modules/.ready
+
+demo: $(VENV)/.ready
+	$(BIN)/onefold demo --port $(PORT)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	cd sensor_js && npm run --silent typecheck && npm run --silent check-dist
+
+test: check browsers
+	cd sensor_js && npm test --silent
+	$(BIN)/pytest $(if $(filter off,$(ONEFOLD_E2E)),--ignore=tests/e2e)
+
+e2e: setup browsers
+	$(BIN)/pytest tests/e2e
+
+browsers:
+	@tests/e2e/install-browsers
+
+sensor: setup
+	cd sensor_js && npm run --silent build
+
+bench: setup
+	$(BIN)/python -m bench
