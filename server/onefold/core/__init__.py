@@ -1,0 +1,1 @@
+"""The pure core: identifiers, normalisation, consent, rules, and the resolver."""

@@ -1,0 +1,94 @@
+"""Identifiers: what they are, which values are never one, and the profile id derived from one."""
+
+import base64
+import hashlib
+import hmac
+import re
+from typing import Final, NamedTuple
+
+STAND_IN: Final = "stand_in"
+"""The type of the identifiers that stand in for a shared one; reserved, never sent by anybody."""
+
+PROFILE_ID_PATTERN: Final = re.compile(r"of_[a-z2-7]{26}")
+SHA256_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
+
+# Values that software writes where it has no value. Sources: the illegal ids of PostHog's person merging,
+# Segment's suggested blocked values, and resolution.md. Compared case-insensitively.
+_PLACEHOLDERS: Final = (
+    "anonymous", "guest", "distinct_id", "distinctid", "id", "not_authenticated", "email",
+    "undefined", "true", "false", "null", "none", "nan", "nil", "[object object]", "0", "-1",
+)  # fmt: skip
+_SPELLINGS: Final = ("anonymous", "Anonymous", "guest", "Guest", "NULL", "None", "NaN", "True", "False")
+_ZERO_UUID: Final = re.compile(r"0{8}-?0{4}-?0{4}-?0{4}-?0{12}(\.\d+)?")
+_QUOTES: Final = "\"'`"
+
+
+class Identifier(NamedTuple):
+    """A `(type, value)` pair, written `type:value`."""
+
+    type: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.type}:{self.value}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Identifier":
+        """Read `type:value`; the value may itself contain colons. Raises ValueError without a type or value."""
+        kind, colon, value = text.partition(":")
+        if not (kind and colon and value):
+            raise ValueError("write an identifier as type:value")
+        return cls(kind, value)
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value is blank, a stand-in that software writes for "no value", or an all-zero UUID.
+
+    The same inside one pair of quotes counts too.
+    """
+    bare = value.strip().lower()
+    if len(bare) >= 2 and bare[0] == bare[-1] and bare[0] in _QUOTES:
+        bare = bare[1:-1].strip()
+    return not bare or bare in _PLACEHOLDERS or _ZERO_UUID.fullmatch(bare) is not None
+
+
+def _null_hashes() -> frozenset[str]:
+    words = {"", " ", *_PLACEHOLDERS, *_SPELLINGS, "[object Object]", "test@test.com", "test@example.com"}
+    words |= {f"{quote}{word}{quote}" for word in tuple(words) for quote in "\"'"}
+    words |= {"00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000"}
+    return frozenset(hashlib.sha256(word.encode()).hexdigest() for word in words)
+
+
+NULL_HASHES: Final[frozenset[str]] = _null_hashes()
+"""SHA-256 of the empty string and of every placeholder.
+
+A sensor that hashes an empty field sends one of these (UIAF's own sample payload does), and linking through it would
+merge strangers.
+"""
+
+
+def profile_id(secret: bytes, founding: Identifier, generation: int = 0) -> str:
+    """The public id of the profile that `founding` founds: `of_` and 26 base32 characters.
+
+    The same secret and founding identifier always give the same id, so a rebuild keeps every id. `generation` counts
+    the profiles the identifier founded before (it can found again after a rule released it).
+    """
+    message = f"{founding}\x00{generation}".encode()
+    return unpack_profile_id(hmac.digest(secret, message, "sha256")[:16])
+
+
+def unpack_profile_id(packed: bytes) -> str:
+    """The public id for its 16 bytes."""
+    return "of_" + base64.b32encode(packed).decode().lower().rstrip("=")
+
+
+def pack_profile_id(public_id: str) -> bytes:
+    """The 16 bytes of a public id. Raises ValueError for a text that is none."""
+    if PROFILE_ID_PATTERN.fullmatch(public_id) is None:
+        raise ValueError("a profile id is of_ and 26 characters of a to z and 2 to 7")
+    return base64.b32decode(public_id[3:].upper() + "======")
+
+
+def stand_in(shared: Identifier, session_id: str | None) -> Identifier:
+    """The identifier that votes in place of a shared one: one a session, or one a device where no session is known."""
+    return Identifier(STAND_IN, f"{shared}#{session_id or ''}")

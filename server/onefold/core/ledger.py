@@ -1,0 +1,79 @@
+"""Ledger entries: what a decision changed about profiles, in the words that downstream systems follow.
+
+The facts of a `merged` entry are those of Snowplow's identity_merge 2-0-0: the survivor, every id ever merged into
+it, and for each newly merged id when it was created, when it was merged, and by which event.
+"""
+
+from typing import Any
+
+import msgspec
+
+from onefold.core.decision import Decision
+from onefold.core.event import Event
+from onefold.core.graph import Graph
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One change. `kind` is created, merged or shared; `at` is the event's time in ms; `profiles` are the public ids
+    concerned.
+    """
+
+    kind: str
+    at: int
+    event_id: str
+    profiles: tuple[str, ...]
+    body: dict[str, Any]
+
+    def public(self) -> dict[str, Any]:
+        """The entry as one flat JSON object."""
+        return {"kind": self.kind, "at": self.at, "event_id": self.event_id, **self.body}
+
+
+def entries(graph: Graph, decision: Decision, event: Event) -> list[Entry]:
+    """The ledger entries of a decision that has just been applied to `graph`."""
+    found: list[Entry] = []
+    if decision.profile is None:
+        return found
+    profile = graph.profiles.get(decision.profile)
+    if decision.outcome == "created" and profile is not None:
+        body = {"profile": profile.id, "created_at": profile.created_at}
+        found.append(Entry("created", event.ts, event.event_id, (profile.id,), body))
+    if decision.merged:
+        found.append(_merged(graph, decision, event))
+    found += _shared(graph, decision, event)
+    return found
+
+
+def _merged(graph: Graph, decision: Decision, event: Event) -> Entry:
+    assert decision.profile is not None
+    survivor = graph.profile(decision.profile)
+    losers = [graph.profiles[key] for key in decision.merged]
+    merged = [loser.id for loser in losers]
+    body: dict[str, Any] = {
+        "survivor": survivor.id,
+        "created_at": survivor.created_at,
+        "merged": merged,
+        "merges": [graph.profiles[key].id for key in sorted(survivor.absorbed)],
+        "facts": [
+            {
+                "profile": loser.id,
+                "created_at": loser.created_at,
+                "merged_at": loser.merged_at,
+                "triggering_event_id": event.event_id,
+            }
+            for loser in losers
+        ],
+    }
+    return Entry("merged", event.ts, event.event_id, (survivor.id, *merged), body)
+
+
+def _shared(graph: Graph, decision: Decision, event: Event) -> list[Entry]:
+    assert decision.profile is not None
+    found = []
+    for step in decision.trace:
+        if step.action == "share":
+            keys = dict.fromkeys(graph.survivor(key) for key in (*step.profiles, decision.profile))
+            ids = tuple(graph.profile(key).id for key in keys)
+            body = {"identifier": str(step.identifier), "rule": step.rule, "profiles": list(ids)}
+            found.append(Entry("shared", event.ts, event.event_id, ids, body))
+    return found

@@ -1,0 +1,285 @@
+"""Resolve one event: which profile it belongs to, and what that changes. The heart of Onefold.
+
+`resolve` follows resolution.md, "The algorithm", step by step. It is a pure function of the graph, the permitted
+event and the rules: it changes nothing, it returns a `Decision` whose steps `Graph.apply` carries out. Every driver
+(ingestion, replay, simulation, a file on the command line) calls this one function, so all of them agree.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from onefold.core.consent import Permitted
+from onefold.core.decision import Action, Decision, Outcome, Step
+from onefold.core.event import Event
+from onefold.core.graph import Graph, Node
+from onefold.core.identifiers import STAND_IN, Identifier, stand_in
+from onefold.core.rules import WINDOW_MS, Rules, TypeRule
+
+
+def resolve(graph: Graph, permitted: Permitted, rules: Rules, seq: int) -> Decision:
+    """Decide what `permitted` means for `graph` under `rules`.
+
+    `seq` is the event's place in the journal; a profile it founds has that key. Raises NotLoaded when the graph is a
+    working set that lacks something the event touches.
+    """
+    event = permitted.event
+    if not event.identifiers:
+        return Decision("recorded")
+    admitted, drops = admit(event, rules)
+    if not admitted:
+        return Decision("refused", trace=drops, code="no_identifiers", detail=_nothing_left(drops))
+    if len(admitted) > 1 and (name := _contradiction(admitted, rules)) is not None:
+        detail = f"The event carries two values of {name}, which is unique: it cannot be about one person."
+        return Decision("refused", trace=drops, code="contradictory_identifiers", detail=detail)
+    walk = _Walk(graph, rules, event)
+    for vote in _votes(graph, admitted, event.session_id):
+        walk.visit(vote)
+    return walk.decision(seq, tuple(admitted), drops)
+
+
+# Step 1: aliases, invalid and blocked identifiers, duplicates; and step 3's order.
+
+
+def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...]]:
+    """The usable identifiers of an event in the order they are walked, and a `drop` step for each of the others."""
+    admitted: dict[Identifier, int] = {}
+    drops = []
+    for sent in event.identifiers:
+        rule = rules.rule(sent.type)
+        if rule is None:
+            drops.append(Step("drop", sent, "unknown_identifier_type"))
+            continue
+        value = rule.canonical(sent.value)
+        if (fault := rule.fault(value)) is not None:
+            drops.append(Step("drop", sent, fault))
+        elif not rule.votes_from(event.source):
+            drops.append(Step("drop", sent, "recorded_only", f"{rule.name}.sources"))
+        elif rule.personal and rules.unsigned == "refuse" and not event.verified:
+            drops.append(Step("drop", sent, "unverified", "unsigned=refuse"))
+        else:
+            admitted[Identifier(rule.name, value)] = rule.priority
+    if len(admitted) < 2:
+        return list(admitted), tuple(drops)
+    return sorted(admitted, key=lambda identifier: (admitted[identifier], identifier)), tuple(drops)
+
+
+def _nothing_left(drops: Iterable[Step]) -> str:
+    reasons = ", ".join(f"{step.identifier.type} ({step.code})" for step in drops)
+    return f"No usable identifier is left on the event: {reasons}."
+
+
+# Step 2: contradictions.
+
+
+def _contradiction(admitted: Sequence[Identifier], rules: Rules) -> str | None:
+    """The unique type of which the event carries two values, if there is one."""
+    types = [identifier.type for identifier in admitted]
+    repeated = {name for name, following in pairwise(types) if name == following}
+    return next((name for name in sorted(repeated) if rules.rule_of(name).limit == 1), None)
+
+
+# Step 3: a shared identifier does not vote; a stand-in takes its place.
+
+
+class _Vote(NamedTuple):
+    """An identifier in the walk, and the shared one it stands in for (None: it speaks for itself)."""
+
+    identifier: Identifier
+    for_shared: Identifier | None = None
+
+
+def _votes(graph: Graph, admitted: Sequence[Identifier], session_id: str | None) -> list[_Vote]:
+    """Who is walked, in order. Without a session a stand-in votes only where nothing else on the event does."""
+    votes: list[_Vote] = []
+    silent: list[Identifier] = []
+    for identifier in admitted:
+        node = graph.node(identifier)
+        if node is None or not node.shared:
+            votes.append(_Vote(identifier))
+        elif session_id is not None:
+            votes.append(_Vote(stand_in(identifier, session_id), identifier))
+        else:
+            silent.append(identifier)
+    if not votes:
+        return [_Vote(stand_in(silent[0], None), silent[0])]
+    return [*votes, *(_Vote(identifier, identifier) for identifier in silent)]
+
+
+# Step 4: the walk.
+
+
+class _Walk:
+    """The target as it grows: the profiles it is made of and the identifiers it gains."""
+
+    def __init__(self, graph: Graph, rules: Rules, event: Event) -> None:
+        self.graph = graph
+        self.rules = rules
+        self.event = event
+        self.joined: list[int] = []
+        self.gained: list[Identifier] = []
+        self.left: set[Identifier] = set()
+        self.shared: list[Identifier] = []
+        self.steps: list[Step] = []
+
+    def visit(self, vote: _Vote) -> None:
+        """Take the next identifier of the order."""
+        identifier, shared = vote
+        if shared is not None:
+            self.shared.append(shared)
+        if identifier != shared:
+            self._meet(identifier, shared or identifier)
+
+    def _meet(self, identifier: Identifier, named: Identifier) -> None:
+        """Link it, merge with its owner, or settle the conflict. `named` is what a refusal calls it."""
+        node = self.graph.node(identifier)
+        owner = None if node is None else node.owner
+        if owner is None:
+            self._link(identifier, named)
+        elif not self.joined and not self.gained:
+            self.joined.append(owner)
+        elif owner not in self.joined:
+            self._join(identifier, named, owner)
+
+    def _link(self, identifier: Identifier, named: Identifier) -> None:
+        """An identifier that belongs to nobody: link it where the limits allow."""
+        rule = self.rules.rule_of(identifier.type)
+        broken = self._rule_against_linking(rule)
+        if broken is not None and rule.on_conflict == "move" and self._release_oldest(rule):
+            broken = None
+        if broken is None:
+            self.gained.append(identifier)
+            self.steps.append(Step("link", identifier))
+        else:
+            self._refuse("keep", named, broken)
+
+    def _join(self, identifier: Identifier, named: Identifier, owner: int) -> None:
+        """An identifier of another profile: become one with it where the rules allow."""
+        broken = self._rule_against_merging(owner)
+        if broken is not None:
+            self._settle(identifier, named, owner, broken)
+            return
+        if self.joined:  # otherwise the target is only a profile to be, and simply becomes part of this one
+            self.steps.append(Step("merge", identifier, profiles=(owner,)))
+        self.joined.append(owner)
+
+    def _settle(self, identifier: Identifier, named: Identifier, owner: int, broken: str) -> None:
+        """A conflict: what the identifier's type says about it."""
+        rule = self.rules.rule_of(identifier.type)
+        if rule.on_conflict == "share":
+            self._share(identifier, owner, broken)
+        elif rule.on_conflict == "move" and (self._rule_against_linking(rule) is None or self._release_oldest(rule)):
+            self._refuse("move", identifier, broken, owner)
+            self.gained.append(identifier)
+        else:
+            self._refuse("keep", named, broken, owner)
+
+    def _share(self, identifier: Identifier, owner: int, broken: str) -> None:
+        """Stop the identifier from voting. What this session does on it belongs to whoever is on this event."""
+        self._refuse("share", identifier, broken, owner)
+        self.left.add(identifier)
+        if self.event.session_id is not None:
+            self._meet(stand_in(identifier, self.event.session_id), identifier)
+
+    def _release_oldest(self, rule: TypeRule) -> bool:
+        """Under move the newest evidence wins: the target's oldest identifier of the type makes room, if it has one."""
+        held = [node for node in self._held() if node.identifier.type == rule.name]
+        if not held:
+            return False
+        oldest = min(held, key=lambda node: (node.linked_by, node.identifier)).identifier
+        self.steps.append(Step("release", oldest, rule=rule.limit_text))
+        self.left.add(oldest)
+        return True
+
+    def _refuse(self, action: Action, identifier: Identifier, broken: str, *owners: int) -> None:
+        self.steps.append(Step(action, identifier, "conflict", broken, owners))
+
+    # What the target holds, and the rule that speaks against more of it (None: no rule does).
+
+    def _held(self) -> Iterator[Node]:
+        """The identifiers of the joined profiles, without those that left during this walk."""
+        for key in self.joined:
+            for identifier, node in self.graph.profile(key).members.items():
+                if identifier not in self.left and identifier not in self.gained:
+                    yield node
+
+    def _rule_against_linking(self, rule: TypeRule) -> str | None:
+        if rule.limit is not None and self._count(rule) >= rule.limit:
+            return rule.limit_text
+        if rule.name != STAND_IN and self._size() >= self.rules.max_identifiers:
+            return f"profile.max_identifiers={self.rules.max_identifiers}"
+        return None
+
+    def _rule_against_merging(self, owner: int) -> str | None:
+        other = self.graph.profile(owner)
+        for rule in self.rules.types.values():
+            if rule.limit is not None and self._overflows(rule, _count(other.members.values(), rule, self.event.ts)):
+                return rule.limit_text
+        if self._size() + _size(other.members) > self.rules.max_identifiers:
+            return f"profile.max_identifiers={self.rules.max_identifiers}"
+        if self.joined and self._merges() + len(other.absorbed) + 1 > self.rules.max_merges:
+            return f"profile.max_merges={self.rules.max_merges}"
+        if (
+            self.rules.unsigned == "attach"
+            and not self.event.verified
+            and self._known()
+            and self._is_known(other.members)
+        ):
+            return "unsigned=attach"
+        return None
+
+    def _overflows(self, rule: TypeRule, theirs: int) -> bool:
+        """Whether both sides together hold too many; a side that holds none makes nothing worse."""
+        assert rule.limit is not None
+        return theirs > 0 and (ours := self._count(rule)) > 0 and ours + theirs > rule.limit
+
+    def _count(self, rule: TypeRule) -> int:
+        gained = sum(identifier.type == rule.name for identifier in self.gained)
+        return gained + _count(self._held(), rule, self.event.ts)
+
+    def _size(self) -> int:
+        return _size(self.gained) + _size(node.identifier for node in self._held())
+
+    def _merges(self) -> int:
+        return sum(len(self.graph.profile(key).absorbed) + 1 for key in self.joined) - 1
+
+    def _known(self) -> bool:
+        return self._is_known(self.gained) or self._is_known(node.identifier for node in self._held())
+
+    def _is_known(self, identifiers: Iterable[Identifier]) -> bool:
+        return any(self.rules.rule_of(identifier.type).personal for identifier in identifiers)
+
+    # Steps 5 and 6: the oldest profile survives, and the event is attributed to it.
+
+    def decision(self, seq: int, identifiers: tuple[Identifier, ...], drops: tuple[Step, ...]) -> Decision:
+        """What the walk amounts to."""
+        self._associate()
+        if self.steps:  # what changes must be there as a whole, or NotLoaded says so now
+            for key in self.joined:
+                self.graph.profile(key)
+        if not self.joined:
+            founding = Step("found", self.gained[0])
+            steps = [founding if step == Step("link", self.gained[0]) else step for step in self.steps]
+            return Decision("created", seq, identifiers, (*drops, *steps))
+        survivor, *merged = sorted(self.joined)
+        outcome: Outcome = "merged" if merged else "attached"
+        return Decision(outcome, survivor, identifiers, (*drops, *self.steps), tuple(merged))
+
+    def _associate(self) -> None:
+        """Link the shared identifiers of the event to a target that is a known person."""
+        if not self.shared or not self._known():
+            return
+        linked = {identifier for key in self.joined for identifier in self.graph.profile(key).shares}
+        self.steps += [Step("associate", identifier) for identifier in self.shared if identifier not in linked]
+
+
+def _count(nodes: Iterable[Node], rule: TypeRule, ts: int) -> int:
+    """How many nodes are of the rule's type and were linked inside its window before `ts`."""
+    window = WINDOW_MS[rule.window]
+    since = None if window is None else ts - window
+    return sum(node.identifier.type == rule.name and (since is None or node.linked_at > since) for node in nodes)
+
+
+def _size(identifiers: Iterable[Identifier]) -> int:
+    """How many identifiers count towards the cap: stand-ins are the engine's own and do not."""
+    return sum(identifier.type != STAND_IN for identifier in identifiers)
