@@ -1,0 +1,220 @@
+"""Configuration: onefold.toml, every key overridable from the environment, unknown keys refused by name; and the
+secrets beside it.
+"""
+
+import difflib
+import json
+import os
+import re
+import secrets as random_source
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from onefold.errors import ConfigError
+
+ENV_PREFIX: Final = "ONEFOLD_"
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`public_url`: the address the sensor is loaded from, scheme and host."""
+
+    public_url: str = "http://127.0.0.1:8000"
+
+
+class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`url`: where the graph lives, e.g. `sqlite:///onefold.db`."""
+
+    url: str = "sqlite:///onefold.db"
+
+
+class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Cross-domain tokens: how long one is good, and whether the redeeming page must have come from its source site."""
+
+    ttl_seconds: int = 120
+    require_referrer: bool = True
+
+
+class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A configured website. `partners` are the sites whose links carry tokens to and from this one."""
+
+    id: str
+    origins: tuple[str, ...] = ()
+    partners: tuple[str, ...] = ()
+    t2_identity_link: bool = False
+    honour_gpc: bool = True
+
+
+class Config(msgspec.Struct, frozen=True):
+    """Everything the endpoint is told from outside. `rules` is the parsed rules document, not yet validated."""
+
+    server: Server = Server()
+    store: StoreConfig = StoreConfig()
+    tokens: Tokens = Tokens()
+    sites: tuple[Site, ...] = ()
+    rules: dict[str, Any] = {}
+    secrets_path: str = "onefold.secrets"
+
+    def site_of(self, origin: str | None) -> Site | None:
+        """The site an Origin header belongs to: an exact match, nothing less."""
+        return next((site for site in self.sites if origin in site.origins), None)
+
+
+_SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {"server": Server, "store": StoreConfig, "tokens": Tokens}
+_RULE_KEYS: Final = ("profile", "identifiers", "unsigned", "allow_undeclared")
+_TOP_KEYS: Final = (*_SECTIONS, "sites", "rules", "secrets_path", *_RULE_KEYS)
+
+
+def load_config(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration in a file (None: the defaults) with the environment laid over it. Raises ConfigError."""
+    document = _read_toml(path) if path is not None else {}
+    document = _with_environment(document, os.environ if environment is None else environment)
+    _check_keys("", document, _TOP_KEYS)
+    folder = path.parent if path is not None else Path()
+    return Config(
+        server=_section("server", document),
+        store=_section("store", document),
+        tokens=_section("tokens", document),
+        sites=_sites(document.get("sites", [])),
+        rules=_rules(document, folder),
+        secrets_path=str(folder / str(document.get("secrets_path", "onefold.secrets"))),
+    )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; `onefold init` writes one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _with_environment(document: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Lay `ONEFOLD_SECTION_KEY` over the document; `ONEFOLD_SITES` is JSON."""
+    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in document.items()}
+    for section, struct in _SECTIONS.items():
+        for field in msgspec.structs.fields(struct):
+            text = environment.get(f"{ENV_PREFIX}{section}_{field.name}".upper())
+            if text is not None:
+                merged.setdefault(section, {})[field.name] = _from_text(text, field.type)
+    for key in ("sites", "rules", "secrets_path", "unsigned", "allow_undeclared"):
+        if (text := environment.get(ENV_PREFIX + key.upper())) is not None:
+            merged[key] = _from_text(text, list if key == "sites" else bool if key == "allow_undeclared" else str)
+    return merged
+
+
+def _from_text(text: str, kind: Any) -> Any:
+    if kind is str:
+        return text
+    try:
+        return json.loads(text.lower() if kind is bool else text)
+    except json.JSONDecodeError:
+        return text  # of the wrong type: the section's own check names the key
+
+
+def _section(name: str, document: Mapping[str, Any]) -> Any:
+    struct = _SECTIONS[name]
+    table = document.get(name, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{name} must be a table")
+    _check_keys(f"{name}.", table, [field.name for field in msgspec.structs.fields(struct)])
+    return _convert(f"{name}.", table, struct)
+
+
+def _convert(at: str, table: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        where = re.search(r"at `\$\.?([^`]*)`", text)
+        raise ConfigError(f"{at}{where[1] if where else ''}: {text.split(' - at')[0]}") from None
+
+
+def _sites(tables: Any) -> tuple[Site, ...]:
+    sites: tuple[Site, ...] = _convert("sites", tables, tuple[Site, ...])
+    known = {site.id for site in sites}
+    if len(known) != len(sites):
+        raise ConfigError("sites: two sites have the same id")
+    for site in sites:
+        for origin in site.origins:
+            _check_origin(site.id, origin)
+        for partner in site.partners:
+            if partner not in known:
+                raise ConfigError(f"sites.{site.id}.partners: there is no site {partner!r}")
+    return sites
+
+
+def _check_origin(site: str, origin: str) -> None:
+    """An origin is compared to the browser's Origin header letter by letter, so it must be written the same way."""
+    parts = urlsplit(origin)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.netloc
+        or origin != f"{parts.scheme}://{parts.netloc.lower()}"
+    ):
+        raise ConfigError(
+            f"sites.{site}.origins: {origin!r} must be scheme://host[:port], lower case, nothing after it"
+        )
+
+
+def _rules(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The rules stand in this file or in one of their own, not in both."""
+    inline = {key: document[key] for key in _RULE_KEYS if key in document}
+    if "rules" not in document:
+        return inline
+    if any(key in inline for key in ("profile", "identifiers")):
+        raise ConfigError("rules: the rules stand in this file and in a file of their own; keep one")
+    return {**_read_toml(folder / str(document["rules"])), **inline}
+
+
+def _check_keys(at: str, table: Mapping[str, Any], known: Any) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+            hint = f"did you mean {at}{near[0]}?" if near else f"known keys: {', '.join(known)}"
+            raise ConfigError(f"unknown key {at}{key}; {hint}")
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """`id_secret` derives profile ids: lose it, and a rebuild gives every profile another id."""
+
+    id_secret: bytes
+
+
+def load_secrets(path: Path, environment: Mapping[str, str] | None = None) -> Secrets:
+    """The secrets from the environment (`ONEFOLD_ID_SECRET`) or from the file, which is created with mode 0600 on
+    first use. Raises ConfigError where others can read the file.
+    """
+    env = os.environ if environment is None else environment
+    names = [field.name for field in msgspec.structs.fields(Secrets)]
+    given = {name: env[variable] for name in names if (variable := f"{ENV_PREFIX}{name}".upper()) in env}
+    if len(given) < len(names):
+        given = {**_secrets_file(path, names), **given}
+    for name, text in given.items():
+        if len(text) < 16:
+            raise ConfigError(f"{name} is too short; use at least 32 random characters")
+    return Secrets(**{name: text.encode() for name, text in given.items()})
+
+
+def _secrets_file(path: Path, names: list[str]) -> dict[str, str]:
+    if not path.exists():
+        fresh = {name: random_source.token_urlsafe(32) for name in names}
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(fresh, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        return fresh
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigError(f"{path} can be read by others; run: chmod 600 {path}")
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return {name: str(stored[name]) for name in names}
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise ConfigError(f"{path} does not hold the secrets; restore it from your backup") from None

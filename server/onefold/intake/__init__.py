@@ -1,0 +1,1 @@
+"""Intake: one module per wire format, each turning what arrived into `core.event.Event`."""

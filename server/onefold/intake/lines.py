@@ -1,0 +1,59 @@
+"""Lines of NDJSON for `onefold resolve`: plain events, assertions later on, or whole UIAF events."""
+
+from typing import Any, Final
+
+import msgspec
+
+from onefold.core.event import IDENTITY_LINK, Event
+from onefold.core.identifiers import Identifier
+from onefold.errors import OnefoldError
+from onefold.intake import uiaf
+
+_FAR_FUTURE_MS: Final = 2**62
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    identifiers: dict[str, str | int | list[str | int] | None]
+    event_id: str | int | None = None
+    ts: int = 0
+    source: str = "file"
+    session_id: str | None = None
+    verified: bool = False
+
+
+def parse(text: bytes, number: int) -> Event:
+    """The event on line `number` (from 1). Raises OnefoldError for a line that is none.
+
+    A plain line needs only `identifiers`: the operator's own file is taken as permitted (T0). Without an `event_id`
+    it is known by its number.
+    """
+    raw = uiaf.decode(text)
+    if isinstance(raw, dict) and "event" in raw:
+        return uiaf.parse(raw, _FAR_FUTURE_MS, source="file")
+    return _plain(raw, number)
+
+
+def _plain(raw: Any, number: int) -> Event:
+    try:
+        line = msgspec.convert(raw, _Line)
+    except msgspec.ValidationError as error:
+        raise OnefoldError("invalid_event", f"not an event: {error}") from None
+    return Event(
+        event_id=str(number if line.event_id is None else line.event_id),
+        kind=IDENTITY_LINK,
+        ts=line.ts,
+        received_at=line.ts,
+        identifiers=tuple(Identifier(name, str(value)) for name, value in _pairs(line)),
+        tier="T0",
+        session_id=line.session_id,
+        source=line.source,
+        verified=line.verified,
+    )
+
+
+def _pairs(line: _Line) -> list[tuple[str, str | int]]:
+    pairs: list[tuple[str, str | int]] = []
+    for name, value in line.identifiers.items():
+        values = value if isinstance(value, list) else [value]
+        pairs += [(name, item) for item in values if item is not None]
+    return pairs

@@ -1,0 +1,1 @@
+"""The store: schema, migrations and queries. One SQL text, kept in queries.sql, serves every database."""

@@ -1,0 +1,214 @@
+"""Between rows and the graph: load what a batch touches into a working set, and save what changed."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from onefold.core.decision import OUTCOMES, Decision, Step
+from onefold.core.event import TIERS, Event
+from onefold.core.graph import Graph, Node, Profile
+from onefold.core.identifiers import Identifier, pack_profile_id, unpack_profile_id
+from onefold.core.ledger import Entry
+from onefold.store.database import Reader, Row, Transaction
+from onefold.store.names import Names
+from onefold.store.packing import (
+    pack_identifiers,
+    pack_text,
+    pack_trace,
+    unpack_identifiers,
+    unpack_text,
+    unpack_trace,
+)
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A journal entry: an event at its place, with what was decided."""
+
+    seq: int
+    event: Event
+    decision: Decision
+
+
+def known_events(reader: Reader, event_ids: Sequence[str]) -> set[str]:
+    """Which of these event ids the journal has already."""
+    return {unpack_text(row[0]) for row in reader.each("known_events", [(pack_text(i),) for i in event_ids])}
+
+
+def load_identifiers(reader: Reader, names: Names, graph: Graph, identifiers: Iterable[Identifier]) -> None:
+    """Put what is stored of these identifiers into the working set; the others become known to be unseen."""
+    wanted = [identifier for identifier in identifiers if identifier not in graph.nodes]
+    if not wanted:
+        return
+    graph.nodes.update(dict.fromkeys(wanted))
+    rows = reader.each("identifiers", [(names.id(i.type), pack_text(i.value)) for i in wanted])
+    for row in rows:
+        node = _node(row, names)
+        graph.nodes[node.identifier] = node
+
+
+def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int]) -> None:
+    """Put these profiles into the working set, whole: members, shared identifiers, and all they absorbed."""
+    wanted = [(key,) for key in dict.fromkeys(keys) if key not in graph.profiles]
+    if not wanted:
+        return
+    for row in (*reader.each("profiles", wanted), *reader.each("absorbed", wanted)):
+        profile = _profile(row)
+        graph.profiles[profile.key] = profile
+        if profile.merged_into is not None and (survivor := graph.profiles.get(profile.merged_into)) is not None:
+            survivor.absorbed.append(profile.key)
+    for row in reader.each("members", wanted):
+        _adopt(graph, _node(row, names))
+    for kind, value, key in reader.each("shares", wanted):
+        graph.profiles[key].shares[Identifier(names.text(kind), unpack_text(value))] = None
+
+
+def _adopt(graph: Graph, node: Node) -> None:
+    """Give a profile its member: the node the working set has already, or the one just read."""
+    known = graph.nodes.get(node.identifier) or node
+    graph.nodes[node.identifier] = known
+    if known.owner is not None:
+        graph.profiles[known.owner].members[known.identifier] = known
+
+
+def save_graph(tx: Transaction, names: Names, graph: Graph) -> None:
+    """Write everything that changed in the working set."""
+    tx.write("save_identifiers", [_identifier_row(node, names) for node in graph.changed_nodes.values()])
+    tx.write("save_profiles", [_profile_row(profile) for profile in graph.changed_profiles.values()])
+    links = {True: [], False: []}  # type: dict[bool, list[tuple[Any, ...]]]
+    for (identifier, key), linked in graph.changed_shares.items():
+        links[linked].append((names.id(identifier.type), pack_text(identifier.value), key))
+    tx.write("add_shares", links[True])
+    tx.write("drop_shares", links[False])
+    graph.saved()
+
+
+def add_journal(tx: Transaction, names: Names, written: Sequence[Written]) -> None:
+    """Append entries to the journal."""
+    tx.write("add_journal", [_journal_row(entry, names) for entry in written])
+
+
+def add_ledger(tx: Transaction, names: Names, first_seq: int, found: Sequence[tuple[int, Entry]]) -> None:
+    """Append ledger entries, each with the journal position of its event."""
+    rows = [
+        (seq, entry.at, names.id(entry.kind), journal_seq, msgspec.json.encode(entry.body).decode())
+        for seq, (journal_seq, entry) in enumerate(found, start=first_seq)
+    ]
+    tx.write("add_ledger", rows)
+
+
+def written_from(row: Row, names: Names) -> Written:
+    """The journal entry in a row of `journal_from` or `newest_journal`."""
+    (
+        seq,
+        event_id,
+        received_at,
+        ts,
+        kind,
+        site,
+        source,
+        tier,
+        verified,
+        session,
+        identifiers,
+        outcome,
+        key,
+        trace,
+        body,
+    ) = row
+    event = Event(
+        event_id=unpack_text(event_id),
+        kind=names.text(kind),
+        ts=ts,
+        received_at=received_at,
+        identifiers=unpack_identifiers(identifiers, names.text),
+        tier=TIERS[tier],
+        session_id=None if session is None else unpack_text(session),
+        site=names.text(site),
+        source=names.text(source),
+        verified=bool(verified),
+        body={} if body is None else msgspec.json.decode(body),
+    )
+    return Written(seq, event, Decision(OUTCOMES[outcome], key, trace=unpack_trace(trace, names.text)))
+
+
+def _node(row: Row, names: Names) -> Node:
+    kind, value, owner, shared, founded, linked_by, linked_at, first_seen, last_seen, source, tier, verified = row
+    return Node(
+        Identifier(names.text(kind), unpack_text(value)),
+        owner,
+        bool(shared),
+        founded,
+        linked_by,
+        linked_at,
+        first_seen,
+        last_seen,
+        names.text(source),
+        TIERS[tier],
+        bool(verified),
+    )
+
+
+def _identifier_row(node: Node, names: Names) -> tuple[Any, ...]:
+    return (
+        names.id(node.identifier.type),
+        pack_text(node.identifier.value),
+        node.owner,
+        int(node.shared),
+        node.founded,
+        node.linked_by,
+        node.linked_at,
+        node.first_seen,
+        node.last_seen,
+        names.id(node.source),
+        TIERS.index(node.tier),
+        int(node.verified),
+    )
+
+
+def _profile(row: Row) -> Profile:
+    key, public_id, created_at, merged_into, merged_at, merged_by = row
+    return Profile(
+        key, unpack_profile_id(public_id), created_at, merged_into=merged_into, merged_at=merged_at, merged_by=merged_by
+    )
+
+
+def _profile_row(profile: Profile) -> tuple[Any, ...]:
+    public_id = pack_profile_id(profile.id)
+    return (profile.key, public_id, profile.created_at, profile.merged_into, profile.merged_at, profile.merged_by)
+
+
+_NEVER_KEPT: Final = ("invalid_identifier", "unknown_identifier_type")
+
+
+def _journal_row(written: Written, names: Names) -> tuple[Any, ...]:
+    """A row of the journal. What was dropped as invalid or undeclared may be anything, so its value is not kept."""
+    event, decision = written.event, written.decision
+    unkept = {step.identifier for step in decision.trace if step.code in _NEVER_KEPT}
+    trace = [_emptied(step) if step.code in _NEVER_KEPT else step for step in decision.trace]
+    kept = [identifier for identifier in event.identifiers if identifier not in unkept]
+    return (
+        written.seq,
+        pack_text(event.event_id),
+        event.received_at,
+        event.ts,
+        names.id(event.kind),
+        names.id(event.site),
+        names.id(event.source),
+        TIERS.index(event.tier or "T0"),
+        int(event.verified),
+        None if event.session_id is None else pack_text(event.session_id),
+        pack_identifiers(kept, names.id),
+        OUTCOMES.index(decision.outcome),
+        decision.profile,
+        pack_trace(trace, names.id),
+        msgspec.json.encode(_body(event)).decode() if event.body or event.signals else None,
+    )
+
+
+def _emptied(step: Step) -> Step:
+    return Step(step.action, Identifier(step.identifier.type, ""), step.code, step.rule)
+
+
+def _body(event: Event) -> dict[str, Any]:
+    return event.body if event.signals is None else {**event.body, "consent": event.signals}

@@ -1,0 +1,85 @@
+"""How texts and decisions lie in a row: hashes and UUIDs as their bytes, decisions as compact MessagePack.
+
+Packing is a bijection: every text has exactly one packed form, so packed bytes can be compared and indexed in place
+of the text.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Final, get_args
+
+import msgspec
+
+from onefold.core.decision import Action, Step
+from onefold.core.identifiers import Identifier
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SECONDS: Final = re.compile(r"(0|[1-9][0-9]{0,11})", re.ASCII)
+_ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+
+
+def pack_text(text: str) -> bytes:
+    """A first byte that names the form, then 32 bytes of a SHA-256 (h), a UUID (u), a UUID and seconds (v), or UTF-8
+    (t).
+    """
+    if len(text) == 64 and _HASH.fullmatch(text):
+        return b"h" + bytes.fromhex(text)
+    if _UUID.match(text):
+        if len(text) == 36:
+            return b"u" + bytes.fromhex(text.replace("-", ""))
+        if text[36] == "." and _SECONDS.fullmatch(text, 37):
+            return b"v" + bytes.fromhex(text[:36].replace("-", "")) + int(text[37:]).to_bytes(5, "big")
+    return b"t" + text.encode()
+
+
+def unpack_text(packed: bytes) -> str:
+    """The text that was packed."""
+    form, rest = packed[:1], packed[1:]
+    if form == b"h":
+        return rest.hex()
+    if form == b"u":
+        return str(uuid.UUID(bytes=bytes(rest)))
+    if form == b"v":
+        return f"{uuid.UUID(bytes=bytes(rest[:16]))}.{int.from_bytes(rest[16:], 'big')}"
+    return bytes(rest).decode()
+
+
+def pack_identifiers(identifiers: Sequence[Identifier], intern: Callable[[str], int]) -> bytes:
+    """Identifiers as a flat MessagePack list: type, value, type, value…"""
+    flat: list[Any] = []
+    for identifier in identifiers:
+        flat += (intern(identifier.type), pack_text(identifier.value))
+    return msgspec.msgpack.encode(flat)
+
+
+def unpack_identifiers(packed: bytes, name_of: Callable[[int], str]) -> tuple[Identifier, ...]:
+    """The identifiers that were packed, in order."""
+    flat = iter(msgspec.msgpack.decode(packed))
+    return tuple(Identifier(name_of(kind), unpack_text(value)) for kind, value in zip(flat, flat, strict=True))
+
+
+def pack_trace(trace: Sequence[Step], intern: Callable[[str], int]) -> bytes | None:
+    """The steps of a decision; None where it has none, as for every event that only confirms what is known."""
+    if not trace:
+        return None
+    return msgspec.msgpack.encode([_pack_step(step, intern) for step in trace])
+
+
+def _pack_step(step: Step, intern: Callable[[str], int]) -> list[Any]:
+    packed = [_ACTIONS.index(step.action), intern(step.identifier.type), pack_text(step.identifier.value)]
+    if step.code is None and step.rule is None and not step.profiles:
+        return packed
+    return [*packed, step.code, step.rule, step.profiles]
+
+
+def unpack_trace(packed: bytes | None, name_of: Callable[[int], str]) -> tuple[Step, ...]:
+    """The steps that were packed."""
+    return () if packed is None else tuple(_unpack_step(step, name_of) for step in msgspec.msgpack.decode(packed))
+
+
+def _unpack_step(packed: list[Any], name_of: Callable[[int], str]) -> Step:
+    action, kind, value, *rest = packed
+    code, rule, profiles = rest or (None, None, ())
+    return Step(_ACTIONS[action], Identifier(name_of(kind), unpack_text(value)), code, rule, tuple(profiles))

@@ -1,0 +1,100 @@
+-- Every statement Onefold runs, once for every database. `{rows}` stands for any number of rows of parameters.
+-- Read: "name", then why it is quick.
+
+-- last_journal_seq: the end of the primary key
+select coalesce(max(seq), 0) from journal
+
+-- last_ledger_seq: the end of the primary key
+select coalesce(max(seq), 0) from ledger
+
+-- names: a few dozen rows, read once and kept
+select id, text from name
+
+-- add_name: only when a type, site, source or kind is met for the first time
+insert into name (id, text) select coalesce(max(id), 0) + 1, ? from name where not exists (select 1 from name where text = ?)
+
+-- meta_get: primary key
+select value from meta where key = ?
+
+-- meta_set: primary key
+insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value
+
+-- known_events: journal_event_id
+select j.event_id from (values {rows}) v cross join journal j where j.event_id = v.column1
+
+-- identifiers: primary key of identifier
+select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.last_seen, i.source, i.tier, i.verified
+from (values {rows}) v cross join identifier i where i.type = v.column1 and i.value = v.column2
+
+-- members: identifier_owner
+select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.last_seen, i.source, i.tier, i.verified
+from (values {rows}) v cross join identifier i where i.owner = v.column1
+
+-- shares: shared_link_profile
+select s.type, s.value, s.profile from (values {rows}) v cross join shared_link s where s.profile = v.column1
+
+-- sharers: primary key of shared_link
+select s.type, s.value, s.profile from (values {rows}) v cross join shared_link s where s.type = v.column1 and s.value = v.column2
+
+-- profiles: primary key of profile
+select p.key, p.id, p.created_at, p.merged_into, p.merged_at, p.merged_by
+from (values {rows}) v cross join profile p where p.key = v.column1
+
+-- absorbed: profile_merged_into
+select p.key, p.id, p.created_at, p.merged_into, p.merged_at, p.merged_by
+from (values {rows}) v cross join profile p where p.merged_into = v.column1
+
+-- profile_by_id: profile_id
+select key, merged_into from profile where id = ?
+
+-- save_identifiers: primary key of identifier
+insert into identifier (type, value, owner, shared, founded, linked_by, linked_at, first_seen, last_seen, source, tier, verified)
+values {rows}
+on conflict (type, value) do update set owner = excluded.owner, shared = excluded.shared, founded = excluded.founded,
+  linked_by = excluded.linked_by, linked_at = excluded.linked_at, first_seen = excluded.first_seen, last_seen = excluded.last_seen,
+  source = excluded.source, tier = excluded.tier, verified = excluded.verified
+
+-- save_profiles: primary key of profile
+insert into profile (key, id, created_at, merged_into, merged_at, merged_by) values {rows}
+on conflict (key) do update set merged_into = excluded.merged_into, merged_at = excluded.merged_at, merged_by = excluded.merged_by
+
+-- add_shares: primary key of shared_link
+insert into shared_link (type, value, profile) values {rows} on conflict do nothing
+
+-- drop_shares: primary key of shared_link
+delete from shared_link where (type, value, profile) in (values {rows})
+
+-- add_journal: at the end of the primary key; journal_event_id and journal_profile
+insert into journal (seq, event_id, received_at, ts, kind, site, source, tier, verified, session, identifiers, outcome, profile, trace, body)
+values {rows}
+
+-- add_ledger: at the end of the primary key
+insert into ledger (seq, at, kind, journal_seq, body) values {rows}
+
+-- ledger_after: a range of the primary key
+select l.seq, l.at, l.kind, j.event_id, l.body from ledger l join journal j on j.seq = l.journal_seq where l.seq > ? order by l.seq limit ?
+
+-- newest_journal: the end of the primary key
+select seq, event_id, received_at, ts, kind, site, source, tier, verified, session, identifiers, outcome, profile, trace, body
+from journal order by seq desc limit ?
+
+-- journal_from: a range of the primary key, in order
+select seq, event_id, received_at, ts, kind, site, source, tier, verified, session, identifiers, outcome, profile, trace, body
+from journal where seq > ? order by seq limit ?
+
+-- newest_profiles: the last journal entries by primary key, then their profiles
+select profile from (select profile, max(seq) as newest from
+  (select profile, seq from journal where profile is not null order by seq desc limit ?) recent group by profile) active
+order by newest desc limit ?
+
+-- count_profiles: a scan, for the live page of a demonstration only
+select count(*) from profile where merged_into is null
+
+-- count_identifiers: a scan, for the live page of a demonstration only
+select count(*) from identifier
+
+-- count_shared: a scan, for the live page of a demonstration only
+select count(*) from identifier where shared = 1
+
+-- ping: proves that the database answers
+select 1
