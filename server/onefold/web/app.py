@@ -1,0 +1,52 @@
+"""Put the endpoint together: the database, the engine, and a Flask application around them."""
+
+import hashlib
+import hmac
+from pathlib import Path
+from typing import Final
+
+from flask import Flask
+
+from onefold.config import Config, Secrets, load_secrets
+from onefold.core.rules import parse_rules
+from onefold.engine.ingest import Ingest
+from onefold.errors import ConfigError
+from onefold.store.database import Database
+from onefold.web import collect, health, live, problems, sensor
+from onefold.web.state import State
+
+_ID_SECRET_CHECK: Final = "id_secret_check"
+
+
+def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flask:
+    """The endpoint as a WSGI application.
+
+    `migrate` brings the schema up to date first; `demo` adds the live page, which shows everybody everything and is
+    for this machine only. Raises ConfigError when the rules, the secrets or the database do not fit.
+    """
+    rules = parse_rules(config.rules)
+    secrets = load_secrets(Path(config.secrets_path))
+    database = Database(config.store.url)
+    if migrate:
+        database.migrate()
+    check_id_secret(database, secrets)
+    app = Flask("onefold.web")
+    app.config["MAX_CONTENT_LENGTH"] = collect.MAX_BODY_BYTES
+    app.extensions["onefold"] = State(config, database, Ingest(database, rules, secrets.id_secret))
+    problems.register(app)
+    for blueprint in (collect.blueprint, sensor.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    if demo:
+        app.register_blueprint(live.blueprint)
+    return app
+
+
+def check_id_secret(database: Database, secrets: Secrets) -> None:
+    """Refuse a database whose profile ids were derived from another secret: a rebuild would change every id."""
+    mark = hmac.digest(secrets.id_secret, b"onefold id secret", hashlib.sha256).hex()
+    with database.transaction() as tx:
+        known = tx.one("meta_get", _ID_SECRET_CHECK)
+        if known is None:
+            tx.run("meta_set", _ID_SECRET_CHECK, mark)
+        elif known[0] != mark:
+            raise ConfigError("the database was written with another id_secret; restore the secrets file it belongs to")

@@ -1,0 +1,52 @@
+"""Errors as RFC 9457 problem documents: type, title, status, code, detail."""
+
+import structlog
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from onefold.errors import OnefoldError
+from onefold.web.state import as_json
+
+log = structlog.get_logger()
+
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_RETRY_AFTER_SECONDS = "2"
+
+
+def problem(error: OnefoldError) -> Response:
+    """The response for a problem."""
+    body = {
+        "type": f"https://onefold.dev/problems/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+    }
+    if error.field is not None:
+        body["field"] = error.field
+    response = Response(as_json(body), status=error.status, content_type="application/problem+json")
+    response.headers["Cache-Control"] = "no-store"
+    if error.status in (429, 503):
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return response
+
+
+def register(app: Flask) -> None:
+    """Answer every error of the application with a problem document."""
+
+    @app.errorhandler(OnefoldError)
+    def _known(error: OnefoldError) -> Response:
+        return problem(error)
+
+    @app.errorhandler(HTTPException)
+    def _http(error: HTTPException) -> Response:
+        code = _BY_STATUS.get(error.code or 500, "invalid_event" if (error.code or 500) < 500 else "internal_error")
+        response = problem(OnefoldError(code, error.description or ""))
+        if error.code is not None:
+            response.status_code = error.code
+        return response
+
+    @app.errorhandler(Exception)
+    def _unknown(error: Exception) -> Response:
+        log.exception("request_failed", error=type(error).__name__)
+        return problem(OnefoldError("internal_error", "The endpoint failed; the operator finds the reason in its log."))

@@ -1,0 +1,51 @@
+"""What the views of one application share."""
+
+import time
+from collections import deque
+from typing import Any, cast
+
+import msgspec
+from flask import current_app
+
+from onefold.config import Config
+from onefold.engine.ingest import Ingest
+from onefold.store.database import Database
+
+
+class Turned(msgspec.Struct, frozen=True):
+    """A request or event that was turned away; kept in memory only, without anything it carried."""
+
+    at: int
+    site: str
+    kind: str
+    code: str
+    detail: str
+
+
+class State:
+    """The configuration, the database, the engine, and the last refusals."""
+
+    def __init__(self, config: Config, database: Database, ingest: Ingest) -> None:
+        self.config = config
+        self.database = database
+        self.ingest = ingest
+        self.turned_away: deque[Turned] = deque(maxlen=50)
+
+    def turn_away(self, site: str, kind: str, code: str, detail: str) -> None:
+        """Remember a refusal for the live page."""
+        self.turned_away.append(Turned(now_ms(), site, kind, code, detail))
+
+
+def state() -> State:
+    """The state of the application that serves this request."""
+    return cast(State, current_app.extensions["onefold"])
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def as_json(value: Any) -> str:
+    """JSON text, compact, characters as they are."""
+    return msgspec.json.encode(value).decode()
