@@ -1,5 +1,6 @@
 /**
- * The live graph: polls `live.json` once a second while the page is visible, and draws profiles, identifiers and events.
+ * The live graph: polls `live.json` once a second while the page is visible, and draws profiles, identifiers and
+ * events.
  *
  * Reading order: `poll` fetches, `update` remembers what is new, `arrange` gives every card its place, `picture`,
  * `table` and `eventList` draw. Everything is built from text nodes: no value of the feed is ever parsed as markup.
@@ -11,8 +12,8 @@
  * @typedef {{id: string, created_at: number, merged: string[], identifiers: Identifier[], stand_ins: string[]}} Profile
  * @typedef {{identifier: string, profiles: string[]}} Shared
  * @typedef {{action?: string, identifier: string, code: string, rule?: string | null, profiles?: string[]}} Refusal
- * @typedef {{seq: number, event_id: string, at: number, site: string, kind: string, trigger?: string | null, tier: string,
- *   outcome: string, profile?: string | null, identifiers: string[], refusals: Refusal[]}} Happening
+ * @typedef {{seq: number, event_id: string, at: number, site: string, kind: string, trigger?: string | null,
+ *   tier: string, outcome: string, profile?: string | null, identifiers: string[], refusals: Refusal[]}} Happening
  * @typedef {{at: number, site: string, kind: string, code: string, detail: string}} Denied
  * @typedef {{now: number, counts: Record<string, number>, sites: {id: string, url: string}[], profiles: Profile[],
  *   shared: Shared[], events: Happening[], refused: Denied[]}} Feed
@@ -39,6 +40,9 @@ const CHIP = 26;
 const NODE = 52;
 const MOST_ROWS = 12;
 
+/** @type {Intl.DateTimeFormatOptions} */
+const CLOCK = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
+
 /** What each type is called in the picture. @type {Record<string, string>} */
 const SHORT_NAMES = { uid: 'browser', email_hash: 'e-mail', phone_hash: 'phone', customer_id: 'customer' };
 
@@ -47,7 +51,8 @@ const ICONS = {
   uid: 'M2 3.5h12v9H2zM2 6.3h12M4 4.9h.2M5.8 4.9h.2',
   email_hash: 'M10.6 5.4v3.4a1.8 1.8 0 0 0 3.6 0V8a6.2 6.2 0 1 0-2.5 5M10.6 8a2.6 2.6 0 1 1-5.2 0 2.6 2.6 0 0 1 5.2 0',
   phone_hash: 'M5 1.8h6v12.4H5zM7.4 12.2h1.2',
-  customer_id: 'M2 3.5h12v9H2zM5.7 7.9a1.2 1.2 0 1 0 0-2.4 1.2 1.2 0 0 0 0 2.4M3.9 10.6c0-2 3.6-2 3.6 0M9.6 6.6h2.4M9.6 9.2h2.4',
+  customer_id:
+    'M2 3.5h12v9H2zM5.7 7.9a1.2 1.2 0 1 0 0-2.4 1.2 1.2 0 0 0 0 2.4M3.9 10.6c0-2 3.6-2 3.6 0M9.6 6.6h2.4M9.6 9.2h2.4',
   other: 'M6 2.5 4.6 13.5M11.4 2.5 10 13.5M2.6 5.8h11M2.2 10.2h11',
   session: 'M8 4.4V8l2.6 1.6M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0',
 };
@@ -71,17 +76,24 @@ const REASONS = {
   unverified: 'the rules want it signed',
 };
 
-/** When each thing was first on this page, in ms; 0 for what was there when the page opened. @type {Map<string, number>} */
-const firstSeen = new Map();
+/**
+ * When each thing was first on this page, in ms; 0 for what was there when the page opened.
+ * @type {Map<string, number>}
+ */
+let firstSeen = new Map();
 /** Column of each block: once placed, a block stays in its column. @type {Map<string, number>} */
 const columnOf = new Map();
-/** Profiles that have just become part of another one. @type {Map<string, {profile: Profile, into: string, until: number}>} */
+/**
+ * Profiles that have just become part of another one.
+ * @type {Map<string, {profile: Profile, into: string, until: number}>}
+ */
 const ghosts = new Map();
 /** @type {Feed | null} */
 let feed = null;
 let drawn = '';
 let columnsDrawn = 0;
 let timer = 0;
+let calming = 0;
 
 // ---- building elements -------------------------------------------------------------------------------------------
 
@@ -132,12 +144,12 @@ function age(ms) {
 
 /** @param {number} ms */
 function clock(ms) {
-  return new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
+  return new Date(ms).toLocaleTimeString([], CLOCK);
 }
 
 /** @param {number} ms */
 function moment(ms) {
-  return new Date(ms).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
+  return new Date(ms).toLocaleString([], { ...CLOCK, day: 'numeric', month: 'short' });
 }
 
 /** @param {string} id */
@@ -195,7 +207,7 @@ function tooltip(item) {
 function update(next) {
   const now = Date.now();
   const opening = feed === null;
-  for (const key of keysOf(next)) if (!firstSeen.has(key)) firstSeen.set(key, opening ? 0 : now);
+  firstSeen = new Map([...keysOf(next)].map((key) => [key, firstSeen.get(key) ?? (opening ? 0 : now)]));
   for (const profile of feed?.profiles ?? []) haunt(profile, next, now);
   feed = next;
 }
@@ -212,7 +224,12 @@ function* keysOf(next) {
   for (const denied of next.refused) yield deniedKey(denied);
 }
 
-/** A profile that was merged away stays a moment, tied to the one it became. @param {Profile} profile @param {Feed} next @param {number} now */
+/**
+ * A profile that was merged away stays a moment, tied to the one it became.
+ * @param {Profile} profile
+ * @param {Feed} next
+ * @param {number} now
+ */
 function haunt(profile, next, now) {
   if (next.profiles.some(({ id }) => id === profile.id)) return;
   const survivor = next.profiles.find(({ merged }) => merged.includes(profile.id));
@@ -254,7 +271,8 @@ function arrange(state, room) {
 /** @param {Feed} state @returns {Block[]} */
 function blocksOf(state) {
   const cards = cardsOf(state);
-  const blocks = new Map(cards.map((card) => [card, /** @type {Block} */ ({ key: card.profile.id, cards: [card], nodes: [] })]));
+  /** @type {Map<Card, Block>} */
+  const blocks = new Map(cards.map((card) => [card, { key: card.profile.id, cards: [card], nodes: [] }]));
   for (const shared of [...state.shared].sort((a, b) => (a.identifier < b.identifier ? -1 : 1))) {
     const tied = cards.filter(({ profile, into }) => !into && shared.profiles.includes(profile.id));
     if (tied.length) join(blocks, { shared, cards: tied, x: 0, y: 0 });
@@ -288,7 +306,10 @@ function byAge(a, b) {
   return a.profile.created_at - b.profile.created_at || (a.profile.id < b.profile.id ? -1 : 1);
 }
 
-/** What stands on a card: its own identifiers and stand-ins; shared identifiers stand between the cards. @param {Profile} profile */
+/**
+ * What stands on a card: its own identifiers and stand-ins; shared identifiers stand between the cards.
+ * @param {Profile} profile
+ */
 function rowsOf(profile) {
   const own = profile.identifiers.filter(({ shared }) => !shared);
   const all = [...own, ...profile.stand_ins];
@@ -337,7 +358,13 @@ function butterfly(block, x, top, column) {
   return Math.max(left, right, lane) + inset;
 }
 
-/** Each node as near to the middle of its cards as the others allow. @param {Tie[]} nodes @param {number} x @param {number} top @param {number} bottom */
+/**
+ * Each node as near to the middle of its cards as the others allow.
+ * @param {Tie[]} nodes
+ * @param {number} x
+ * @param {number} top
+ * @param {number} bottom
+ */
 function spread(nodes, x, top, bottom) {
   const middle = (/** @type {Tie} */ node) =>
     node.cards.reduce((sum, card) => sum + card.y + card.height / 2, 0) / node.cards.length - NODE / 2;
@@ -373,7 +400,9 @@ function picture(state, room) {
 function summary(state) {
   const people = state.profiles.length;
   const held = state.profiles.reduce((sum, profile) => sum + profile.identifiers.length, 0);
-  const shared = state.shared.map(({ identifier, profiles }) => `${split(identifier)[0]} shared by ${profiles.length} profiles`);
+  const shared = state.shared.map(({ identifier, profiles }) => {
+    return `${split(identifier)[0]} shared by ${profiles.length} profiles`;
+  });
   return [
     `${plural(people, 'profile', 'profiles')} with ${plural(held, 'identifier', 'identifiers')}`,
     ...shared.slice(0, 5),
@@ -480,11 +509,13 @@ function drawNode({ shared, cards, x, y }, state, column) {
   const known = items.find(({ identifier }) => identifier === shared.identifier);
   const hidden = shared.profiles.length - cards.length;
   const words = `shared by ${shared.profiles.length}${hidden ? `, ${hidden} not shown` : ' profiles'}`;
-  const title = [known ? tooltip(known) : shared.identifier, ...shared.profiles.map((id) => `shared by ${id}`)].join('\n');
+  const owners = shared.profiles.map((id) => `shared by ${id}`);
+  const title = [known ? tooltip(known) : shared.identifier, ...owners].join('\n');
+  const fresh = isFresh(shared.identifier) ? ' fresh' : '';
   const width = Math.min(200, column - 36);
   return svg(
     'g',
-    { transform: `translate(${x + (column - width) / 2} ${y})`, class: `shared-node${isFresh(shared.identifier) ? ' fresh' : ''}` },
+    { transform: `translate(${x + (column - width) / 2} ${y})`, class: `shared-node${fresh}` },
     svg('title', {}, title),
     svg('rect', { width, height: NODE, rx: 18, class: 'pill' }),
     icon(type, 25, NODE / 2),
@@ -493,7 +524,13 @@ function drawNode({ shared, cards, x, y }, state, column) {
   );
 }
 
-/** A line from a shared identifier to the near edge of a card. @param {Tie} node @param {Card} card @param {number} index @param {number} column */
+/**
+ * A line from a shared identifier to the near edge of a card.
+ * @param {Tie} node
+ * @param {Card} card
+ * @param {number} index
+ * @param {number} column
+ */
 function thread(node, card, index, column) {
   const width = Math.min(200, column - 36);
   const leftwards = card.x < node.x;
@@ -526,7 +563,9 @@ function summaryOfTable(state) {
 /** @param {Profile} profile */
 function tableRows(profile) {
   const rows = profile.identifiers.map(cells);
-  for (const standIn of profile.stand_ins) rows.push(['session on a shared identifier', standIn, '', '', '', '', '', '']);
+  for (const standIn of profile.stand_ins) {
+    rows.push(['session on a shared identifier', standIn, '', '', '', '', '', '']);
+  }
   if (!rows.length) rows.push(['none', '', '', '', '', '', '', '']);
   return rows.map((row, index) =>
     html('tr', {}, ...(index ? [] : [profileCell(profile, rows.length)]), ...row.map((text) => html('td', {}, text))));
@@ -540,8 +579,10 @@ function cells(item) {
 
 /** @param {Profile} profile @param {number} rows */
 function profileCell(profile, rows) {
-  const merged = profile.merged.length ? [html('small', {}, `merged in: ${profile.merged.join(', ')}`)] : [];
-  return html('th', { scope: 'rowgroup', rowspan: rows }, profile.id, html('small', {}, `created ${moment(profile.created_at)}`), ...merged);
+  const notes = [`created ${moment(profile.created_at)}`];
+  if (profile.merged.length) notes.push(`merged in: ${profile.merged.join(', ')}`);
+  const smalls = notes.map((note) => html('small', {}, note));
+  return html('th', { scope: 'rowgroup', rowspan: rows }, profile.id, ...smalls);
 }
 
 // ---- events ------------------------------------------------------------------------------------------------------
@@ -565,7 +606,8 @@ function happening(event) {
     eventHead(event.at, event.site, event.tier, event.outcome),
     html('p', {}, what, ...who),
     html('p', { class: 'ids' }, ...event.identifiers.map(smallChip)),
-    ...event.refusals.map((refusal) => html('p', { class: 'refusal', title: refusal.identifier }, refusalWords(refusal))));
+    ...event.refusals.map((refusal) =>
+      html('p', { class: 'refusal', title: refusal.identifier }, refusalWords(refusal))));
 }
 
 /** @param {Denied} denied */
@@ -588,7 +630,8 @@ function eventHead(at, site, tier, outcome) {
 /** @param {string} identifier */
 function smallChip(identifier) {
   const [type, value] = split(identifier);
-  return html('span', { class: `small-chip ${typeClass(type)}`, title: identifier }, `${shortName(type)} `, html('code', {}, shortValue(type, value)));
+  const about = { class: `small-chip ${typeClass(type)}`, title: identifier };
+  return html('span', about, `${shortName(type)} `, html('code', {}, shortValue(type, value)));
 }
 
 // ---- the page ----------------------------------------------------------------------------------------------------
@@ -615,7 +658,8 @@ function redraw(state, room) {
     count.textContent = String(state.counts[count.getAttribute('data-count') ?? ''] ?? 0);
   }
   drawSites(state);
-  setTimeout(calm, FLASH_MS);
+  clearTimeout(calming);
+  calming = setTimeout(calm, FLASH_MS);
 }
 
 /** @param {Feed} state */
