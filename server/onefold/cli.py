@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn, ParamSpec
 
 import click
+
 from onefold import __version__
 from onefold.config import Config, load_config, load_secrets
 from onefold.core.normalize import KINDS, Kind, normalize, sha256_hex

@@ -64,8 +64,9 @@ def gate(event: Event, policy: Policy, gpc: bool = False) -> Permitted | Refused
         return Refused("consent_missing", "Say under which tier the event was made: _meta.tier, T0 to T4.")
     if (disagreement := _disagreement(event.tier, event.signals or {})) is not None:
         return Refused("consent_mismatch", disagreement)
-    denial = _denial(event.kind, event.tier, policy, gpc)
-    return Permitted(event, _GATE_KEY) if denial is None else Refused("consent_denied", denial)
+    if (denial := _denial(event.kind, event.tier, policy, gpc)) is not None:
+        return Refused("consent_denied", denial)
+    return Permitted(_withdrawn(event) if event.tier in ("T3", "T4") else event, _GATE_KEY)
 
 
 def readmit(event: Event) -> Permitted:
@@ -74,6 +75,12 @@ def readmit(event: Event) -> Permitted:
     A site's policy may have changed since; what was lawful to keep then is replayed as it was.
     """
     return Permitted(event, _GATE_KEY)
+
+
+def _withdrawn(event: Event) -> Event:
+    """The record of a withdrawal: who withdrew stays on record, but nothing is resolved or linked by it."""
+    said = {identifier.type: identifier.value for identifier in event.identifiers}
+    return msgspec.structs.replace(event, identifiers=(), body={**event.body, "withdrawn": said})
 
 
 def _disagreement(tier: Tier, signals: Mapping[str, Signal]) -> str | None:

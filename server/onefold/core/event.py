@@ -17,6 +17,9 @@ IDENTITY_LINK: Final = "identity_link"
 PAGE_VIEW: Final = "page_view"
 CONSENT_UPDATE: Final = "consent_update"
 
+OPERATOR: Final = "operator"
+"""The source of assertions; no sender may call itself that."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Who sent what, when, and under which consent. Times are milliseconds since 1970 UTC.

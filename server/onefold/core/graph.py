@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from onefold.core.assertions import Assertions
 from onefold.core.decision import Decision, Step
 from onefold.core.event import Event
 from onefold.core.identifiers import Identifier, profile_id
@@ -28,8 +29,9 @@ class NotLoaded(LookupError):
 class Node(msgspec.Struct, eq=False):
     """What is known of one identifier. It is *owned* (`owner`), *shared* (`shared`), or belongs to nobody.
 
-    `linked_by` is the journal position of the event that linked it to its owner and `linked_at` that event's time;
-    `source`, `tier` and `verified` are that event's too. `founded` counts the profiles it has founded.
+    `linked_by` is the journal position of the event that linked it to its owner, or made it shared, and `linked_at`
+    the event's time; `source`, `tier` and `verified` are that event's too. `founded` counts the profiles it has
+    founded.
     """
 
     identifier: Identifier
@@ -72,9 +74,11 @@ class Graph:
     longer), for whoever saves it; call `saved` afterwards.
     """
 
-    def __init__(self, secret: bytes, complete: bool = True) -> None:
+    def __init__(self, secret: bytes, complete: bool = True, assertions: Assertions | None = None) -> None:
         self.secret = secret
         self.complete = complete
+        self.assertions = assertions or Assertions()
+        self.suspects: frozenset[Identifier] = frozenset()
         self.nodes: dict[Identifier, Node | None] = {}
         self.profiles: dict[int, Profile] = {}
         self.changed_nodes: dict[Identifier, Node] = {}
@@ -119,12 +123,12 @@ class Graph:
             case "link" | "move":
                 self._link(step.identifier, key, event, seq)
             case "share":
-                self._share(step.identifier, event)
-                self._associate(step.identifier, (*step.profiles, key))
+                self.share(step.identifier, event, seq)
+                self.associate(step.identifier, (*step.profiles, key))
             case "release":
-                self._disown(self._node(step.identifier, event))
+                self.disown(self.touched(step.identifier, event))
             case "associate":
-                self._associate(step.identifier, (key,))
+                self.associate(step.identifier, (key,))
 
     def _touch(self, identifier: Identifier, ts: int) -> None:
         """Move last seen on, to the hour: a page view of a known browser need not write its row each time."""
@@ -133,7 +137,7 @@ class Graph:
             node.last_seen = ts
             self.changed_nodes[identifier] = node
 
-    def _node(self, identifier: Identifier, event: Event) -> Node:
+    def touched(self, identifier: Identifier, event: Event) -> Node:
         """The node of an identifier that is about to change, made when it is unseen."""
         node = self.nodes.get(identifier)
         if node is None:
@@ -142,30 +146,33 @@ class Graph:
         return node
 
     def _found(self, identifier: Identifier, event: Event, seq: int) -> None:
-        node = self._node(identifier, event)
+        node = self.touched(identifier, event)
         public_id = profile_id(self.secret, identifier, node.founded)
         node.founded += 1
         self.profiles[seq] = self.changed_profiles[seq] = Profile(seq, public_id, event.ts, members={})
 
     def _link(self, identifier: Identifier, key: int, event: Event, seq: int) -> None:
-        node = self._node(identifier, event)
-        self._disown(node)
+        node = self.touched(identifier, event)
+        self.disown(node)
         node.owner = key
         node.linked_by, node.linked_at = seq, event.ts
         node.source, node.tier, node.verified = event.source, event.tier or "T0", event.verified
         self.profile(key).members[identifier] = node
 
-    def _disown(self, node: Node) -> None:
+    def disown(self, node: Node) -> None:
+        """Take an identifier from its owner, if it has one."""
         if node.owner is not None:
             self.profile(node.owner).members.pop(node.identifier, None)
             node.owner = None
 
-    def _share(self, identifier: Identifier, event: Event) -> None:
-        node = self._node(identifier, event)
-        self._disown(node)
-        node.shared = True
+    def share(self, identifier: Identifier, event: Event, seq: int) -> None:
+        """Make an identifier shared from journal position `seq` on: it belongs to nobody and votes no more."""
+        node = self.touched(identifier, event)
+        self.disown(node)
+        node.shared, node.linked_by = True, seq
 
-    def _associate(self, identifier: Identifier, keys: Iterable[int]) -> None:
+    def associate(self, identifier: Identifier, keys: Iterable[int]) -> None:
+        """Link a shared identifier to profiles."""
         for key in map(self.survivor, keys):
             self.profile(key).shares[identifier] = None
             self.changed_shares[identifier, key] = True

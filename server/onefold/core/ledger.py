@@ -4,6 +4,7 @@ The facts of a `merged` entry are those of Snowplow's identity_merge 2-0-0: the 
 it, and for each newly merged id when it was created, when it was merged, and by which event.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,8 +15,8 @@ from onefold.core.graph import Graph
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One change. `kind` is created, merged or shared; `at` is the event's time in ms; `profiles` are the public ids
-    concerned.
+    """One change: created, merged, split or shared. `at` is the event's time in ms, `profiles` the
+    public ids concerned.
     """
 
     kind: str
@@ -39,15 +40,15 @@ def entries(graph: Graph, decision: Decision, event: Event) -> list[Entry]:
         body = {"profile": profile.id, "created_at": profile.created_at}
         found.append(Entry("created", event.ts, event.event_id, (profile.id,), body))
     if decision.merged:
-        found.append(_merged(graph, decision, event))
+        found.append(merged_entry(graph, decision.profile, decision.merged, event))
     found += _shared(graph, decision, event)
     return found
 
 
-def _merged(graph: Graph, decision: Decision, event: Event) -> Entry:
-    assert decision.profile is not None
-    survivor = graph.profile(decision.profile)
-    losers = [graph.profiles[key] for key in decision.merged]
+def merged_entry(graph: Graph, survivor_key: int, lost: Sequence[int], event: Event) -> Entry:
+    """The one entry for everything that an event merged into a profile."""
+    survivor = graph.profiles[survivor_key]
+    losers = [graph.profiles[key] for key in lost]
     merged = [loser.id for loser in losers]
     body: dict[str, Any] = {
         "survivor": survivor.id,

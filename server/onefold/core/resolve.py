@@ -6,15 +6,19 @@ event and the rules: it changes nothing, it returns a `Decision` whose steps `Gr
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import NamedTuple
+from itertools import chain, groupby
+from typing import Final, NamedTuple
 
+from onefold.core.assertions import ASSERTED, Assertions
 from onefold.core.consent import Permitted
 from onefold.core.decision import Action, Decision, Outcome, Step
 from onefold.core.event import Event
-from onefold.core.graph import Graph, Node
+from onefold.core.graph import Graph, Node, Profile
 from onefold.core.identifiers import STAND_IN, Identifier, stand_in
-from onefold.core.rules import WINDOW_MS, Rules, TypeRule
+from onefold.core.rules import WINDOW_MS, Conflict, Rules, TypeRule
+
+SUSPECT: Final = "suspect"
+"""The rule a conflict cites when, in a healing, an identifier that turned out shared would join two known people."""
 
 
 def resolve(graph: Graph, permitted: Permitted, rules: Rules, seq: int) -> Decision:
@@ -29,7 +33,7 @@ def resolve(graph: Graph, permitted: Permitted, rules: Rules, seq: int) -> Decis
     admitted, drops = admit(event, rules)
     if not admitted:
         return Decision("refused", trace=drops, code="no_identifiers", detail=_nothing_left(drops))
-    if len(admitted) > 1 and (name := _contradiction(admitted, rules)) is not None:
+    if len(admitted) > 1 and (name := _contradiction(admitted, rules, graph.assertions)) is not None:
         detail = f"The event carries two values of {name}, which is unique: it cannot be about one person."
         return Decision("refused", trace=drops, code="contradictory_identifiers", detail=detail)
     walk = _Walk(graph, rules, event)
@@ -47,7 +51,7 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
     drops = []
     for sent in event.identifiers:
         rule = rules.rule(sent.type)
-        if rule is None:
+        if rule is None or sent.type == STAND_IN:
             drops.append(Step("drop", sent, "unknown_identifier_type"))
             continue
         value = rule.canonical(sent.value)
@@ -72,11 +76,13 @@ def _nothing_left(drops: Iterable[Step]) -> str:
 # Step 2: contradictions.
 
 
-def _contradiction(admitted: Sequence[Identifier], rules: Rules) -> str | None:
-    """The unique type of which the event carries two values, if there is one."""
-    types = [identifier.type for identifier in admitted]
-    repeated = {name for name, following in pairwise(types) if name == following}
-    return next((name for name in sorted(repeated) if rules.rule_of(name).limit == 1), None)
+def _contradiction(admitted: Sequence[Identifier], rules: Rules, assertions: Assertions) -> str | None:
+    """The unique type of which the event carries two values, if there is one. Values an operator joined are one."""
+    for _, group in groupby(admitted, key=lambda identifier: identifier.type):
+        values = list(group)
+        if rules.rule_of(values[0].type).limit == 1 and assertions.distinct(values) > 1:
+            return values[0].type
+    return None
 
 
 # Step 3: a shared identifier does not vote; a stand-in takes its place.
@@ -140,12 +146,30 @@ class _Walk:
             self.joined.append(owner)
         elif owner not in self.joined:
             self._join(identifier, named, owner)
+        for partner in sorted(self.graph.assertions.joined.get(identifier, ())):
+            self._obey(identifier, partner)
+
+    def _obey(self, identifier: Identifier, partner: Identifier) -> None:
+        """An operator said that these two are one person: where both belong to somebody, only a
+        separation is above that.
+        """
+        node = self.graph.node(partner)
+        if node is None or node.owner is None or node.owner in self.joined or not self._holds(identifier):
+            return
+        apart = self.graph.assertions.keeps_apart(self._identifiers(), self.graph.profile(node.owner).members)
+        if apart is not None:
+            self._refuse("keep", partner, apart, node.owner)
+            return
+        if self.joined:
+            self.steps.append(Step("merge", partner, rule=ASSERTED, profiles=(node.owner,)))
+        self.joined.append(node.owner)
 
     def _link(self, identifier: Identifier, named: Identifier) -> None:
         """An identifier that belongs to nobody: link it where the limits allow."""
         rule = self.rules.rule_of(identifier.type)
-        broken = self._rule_against_linking(rule)
-        if broken is not None and rule.on_conflict == "move" and self._release_oldest(rule):
+        apart = self.graph.assertions.keeps_apart([identifier], self._identifiers())
+        broken = apart or self._rule_against_linking(identifier, rule)
+        if broken is not None and apart is None and rule.on_conflict == "move" and self._release_oldest(rule):
             broken = None
         if broken is None:
             self.gained.append(identifier)
@@ -155,7 +179,7 @@ class _Walk:
 
     def _join(self, identifier: Identifier, named: Identifier, owner: int) -> None:
         """An identifier of another profile: become one with it where the rules allow."""
-        broken = self._rule_against_merging(owner)
+        broken = self._rule_against_merging(identifier, owner)
         if broken is not None:
             self._settle(identifier, named, owner, broken)
             return
@@ -165,14 +189,26 @@ class _Walk:
 
     def _settle(self, identifier: Identifier, named: Identifier, owner: int, broken: str) -> None:
         """A conflict: what the identifier's type says about it."""
-        rule = self.rules.rule_of(identifier.type)
-        if rule.on_conflict == "share":
+        policy = self._policy(identifier)
+        if policy == "share":
             self._share(identifier, owner, broken)
-        elif rule.on_conflict == "move" and (self._rule_against_linking(rule) is None or self._release_oldest(rule)):
+        elif policy == "move" and self._makes_room(identifier):
             self._refuse("move", identifier, broken, owner)
             self.gained.append(identifier)
         else:
             self._refuse("keep", named, broken, owner)
+
+    def _policy(self, identifier: Identifier) -> Conflict:
+        """The type's policy; but what an operator unshared is not shared again."""
+        policy = self.rules.rule_of(identifier.type).on_conflict
+        return "keep" if policy == "share" and identifier in self.graph.assertions.unshared else policy
+
+    def _makes_room(self, identifier: Identifier) -> bool:
+        """Whether the target can take an identifier that moves, releasing its oldest of the type where it is full."""
+        rule = self.rules.rule_of(identifier.type)
+        if self.graph.assertions.keeps_apart([identifier], self._identifiers()) is not None:
+            return False
+        return self._rule_against_linking(identifier, rule) is None or self._release_oldest(rule)
 
     def _share(self, identifier: Identifier, owner: int, broken: str) -> None:
         """Stop the identifier from voting. What this session does on it belongs to whoever is on this event."""
@@ -184,6 +220,8 @@ class _Walk:
     def _release_oldest(self, rule: TypeRule) -> bool:
         """Under move the newest evidence wins: the target's oldest identifier of the type makes room, if it has one."""
         held = [node for node in self._held() if node.identifier.type == rule.name]
+        if rule.limit is not None and self._distinct(rule, []) >= rule.limit:  # then only what counts makes room
+            held = [node for node in held if _counted([node], rule, self.event.ts)]
         if not held:
             return False
         oldest = min(held, key=lambda node: (node.linked_by, node.identifier)).identifier
@@ -203,48 +241,67 @@ class _Walk:
                 if identifier not in self.left and identifier not in self.gained:
                     yield node
 
-    def _rule_against_linking(self, rule: TypeRule) -> str | None:
-        if rule.limit is not None and self._count(rule) >= rule.limit:
+    def _identifiers(self) -> Iterator[Identifier]:
+        return chain(self.gained, (node.identifier for node in self._held()))
+
+    def _holds(self, identifier: Identifier) -> bool:
+        return identifier in self._identifiers()
+
+    def _rule_against_linking(self, identifier: Identifier, rule: TypeRule) -> str | None:
+        if rule.limit is not None and self._distinct(rule, [identifier]) > rule.limit:
             return rule.limit_text
         if rule.name != STAND_IN and self._size() >= self.rules.max_identifiers:
             return f"profile.max_identifiers={self.rules.max_identifiers}"
         return None
 
-    def _rule_against_merging(self, owner: int) -> str | None:
+    def _rule_against_merging(self, identifier: Identifier, owner: int) -> str | None:
         other = self.graph.profile(owner)
-        for rule in self.rules.types.values():
-            if rule.limit is not None and self._overflows(rule, _count(other.members.values(), rule, self.event.ts)):
+        if (apart := self.graph.assertions.keeps_apart(self._identifiers(), other.members)) is not None:
+            return apart
+        for rule in self._rules_for(other.members):
+            if rule.limit is not None and self._overflows(rule, other):
                 return rule.limit_text
         if self._size() + _size(other.members) > self.rules.max_identifiers:
             return f"profile.max_identifiers={self.rules.max_identifiers}"
         if self.joined and self._merges() + len(other.absorbed) + 1 > self.rules.max_merges:
             return f"profile.max_merges={self.rules.max_merges}"
-        if (
-            self.rules.unsigned == "attach"
-            and not self.event.verified
-            and self._known()
-            and self._is_known(other.members)
-        ):
-            return "unsigned=attach"
-        return None
+        return self._rule_against_trusting(identifier, other)
 
-    def _overflows(self, rule: TypeRule, theirs: int) -> bool:
+    def _rule_against_trusting(self, identifier: Identifier, other: Profile) -> str | None:
+        """Two known people are joined neither by an identifier that turned out shared, nor by an
+        unsigned event under attach.
+        """
+        if not self._is_known(other.members):
+            return None
+        if identifier in self.graph.suspects and self._known():
+            return SUSPECT
+        if self.rules.unsigned != "attach" or self.event.verified:
+            return None  # under attach an unsigned event may link new identifiers: only what was there before counts
+        return "unsigned=attach" if self._is_known(node.identifier for node in self._held()) else None
+
+    def _rules_for(self, identifiers: Iterable[Identifier]) -> list[TypeRule]:
+        """The rules of the types among these identifiers, declared or not, in the order of their names."""
+        return [self.rules.rule_of(name) for name in sorted({identifier.type for identifier in identifiers})]
+
+    def _overflows(self, rule: TypeRule, other: Profile) -> bool:
         """Whether both sides together hold too many; a side that holds none makes nothing worse."""
         assert rule.limit is not None
-        return theirs > 0 and (ours := self._count(rule)) > 0 and ours + theirs > rule.limit
+        theirs = _counted(other.members.values(), rule, self.event.ts)
+        return bool(theirs) and self._distinct(rule, []) > 0 and self._distinct(rule, theirs) > rule.limit
 
-    def _count(self, rule: TypeRule) -> int:
-        gained = sum(identifier.type == rule.name for identifier in self.gained)
-        return gained + _count(self._held(), rule, self.event.ts)
+    def _distinct(self, rule: TypeRule, more: Sequence[Identifier]) -> int:
+        """How many identifiers of a type the target would hold with `more`; those that operators joined count once."""
+        gained = [identifier for identifier in self.gained if identifier.type == rule.name]
+        return self.graph.assertions.distinct([*gained, *_counted(self._held(), rule, self.event.ts), *more])
 
     def _size(self) -> int:
-        return _size(self.gained) + _size(node.identifier for node in self._held())
+        return _size(self._identifiers())
 
     def _merges(self) -> int:
         return sum(len(self.graph.profile(key).absorbed) + 1 for key in self.joined) - 1
 
     def _known(self) -> bool:
-        return self._is_known(self.gained) or self._is_known(node.identifier for node in self._held())
+        return self._is_known(self._identifiers())
 
     def _is_known(self, identifiers: Iterable[Identifier]) -> bool:
         return any(self.rules.rule_of(identifier.type).personal for identifier in identifiers)
@@ -273,11 +330,15 @@ class _Walk:
         self.steps += [Step("associate", identifier) for identifier in self.shared if identifier not in linked]
 
 
-def _count(nodes: Iterable[Node], rule: TypeRule, ts: int) -> int:
-    """How many nodes are of the rule's type and were linked inside its window before `ts`."""
+def _counted(nodes: Iterable[Node], rule: TypeRule, ts: int) -> list[Identifier]:
+    """The identifiers of the rule's type that were linked inside its window before `ts`."""
     window = WINDOW_MS[rule.window]
     since = None if window is None else ts - window
-    return sum(node.identifier.type == rule.name and (since is None or node.linked_at > since) for node in nodes)
+    return [
+        node.identifier
+        for node in nodes
+        if node.identifier.type == rule.name and (since is None or node.linked_at > since)
+    ]
 
 
 def _size(identifiers: Iterable[Identifier]) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 import msgspec
 
+from onefold.core.event import OPERATOR
 from onefold.core.identifiers import NULL_HASHES, SHA256_PATTERN, STAND_IN, is_placeholder
 from onefold.errors import RulesError
 
@@ -56,7 +57,7 @@ class TypeRule(msgspec.Struct, frozen=True, kw_only=True):
 
     def votes_from(self, source: str) -> bool:
         """Whether events of this source may link and merge through the type."""
-        return "*" in self.sources or source in self.sources
+        return "*" in self.sources or source in self.sources or source == OPERATOR
 
     def canonical(self, value: str) -> str:
         """The form a value is matched on: hashes compare in lower case, everything else as it is."""
@@ -132,8 +133,8 @@ def load_rules(text: str) -> Rules:
     """Rules from TOML text, or from JSON text (recognised by its opening brace). Raises RulesError."""
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-        raise RulesError(f"the rules are not valid TOML: {error}") from None
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise RulesError(f"the rules are not valid TOML or JSON: {error}") from None
     return parse_rules(document)
 
 
@@ -163,7 +164,7 @@ def _types(declared: Mapping[str, Any]) -> dict[str, TypeRule]:
         table = {**DEFAULT_TYPES.get(name, {}), **said}
         if "aliases" not in said:  # a name the document uses itself is no longer a default alias
             table["aliases"] = [alias for alias in table.get("aliases", []) if alias not in taken]
-        if said.get("unique") is False and "limit" not in said:
+        if "unique" in said and "limit" not in said:
             table.pop("limit", None)
         types[name] = _type_rule(name, table)
     return types
@@ -207,13 +208,17 @@ def _limit(at: str, table: Mapping[str, Any]) -> int | None:
     if limit is None:
         return 1 if unique else None
     number = _positive(at + "limit", limit)
-    return 1 if unique else number
+    if "unique" in table and unique != (number == 1):
+        raise RulesError(f"{at}unique and {at}limit disagree; unique is short for limit = 1, say one of them")
+    return number
 
 
 def _by_name(types: Mapping[str, TypeRule]) -> dict[str, TypeRule]:
     names = dict(types)
     for rule in types.values():
         for alias in rule.aliases:
+            if alias == STAND_IN:
+                raise RulesError(f"identifiers.{rule.name}.aliases: {STAND_IN} is reserved")
             if alias in names:
                 raise RulesError(f"identifiers.{rule.name}.aliases: {alias!r} already means {names[alias].name}")
             names[alias] = rule

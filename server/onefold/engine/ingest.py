@@ -4,28 +4,37 @@ One batch is one transaction with a constant number of statements: find duplicat
 the batch touches, resolve the events one after another against that working set, save what changed.
 """
 
+import uuid
 from collections.abc import Iterable, Sequence
 
 import msgspec
 import structlog
 
+from onefold.core.assertions import Assertion, Assertions
 from onefold.core.consent import Permitted
 from onefold.core.decision import Decision
+from onefold.core.event import Event
 from onefold.core.graph import Graph, NotLoaded
+from onefold.core.heal import Past
 from onefold.core.identifiers import Identifier, stand_in
-from onefold.core.ledger import Entry, entries
-from onefold.core.resolve import resolve
+from onefold.core.ledger import Entry
 from onefold.core.rules import Rules
+from onefold.engine.advance import Advance, Advanced, assertion_event, assertion_of
 from onefold.engine.groupcommit import GroupCommit
 from onefold.errors import OnefoldError
 from onefold.store.database import Database, Transaction
 from onefold.store.graph_store import (
     Written,
+    add_assertion,
     add_journal,
     add_ledger,
+    assertions_said,
     known_events,
+    linked_to,
     load_identifiers,
     load_profiles,
+    move_journal,
+    past_of,
     save_graph,
 )
 from onefold.store.names import Names
@@ -34,8 +43,8 @@ log = structlog.get_logger()
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What became of one event. `duplicate`: its id was in the journal already, nothing changed.
-    `failed`: our fault.
+    """What became of one event. `duplicate`: its id was in the journal already. `failed`: our fault,
+    nothing changed.
     """
 
     decision: Decision | None = None
@@ -44,25 +53,31 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Ingest:
-    """Takes permitted events from many threads at once and commits them in groups."""
+    """Takes permitted events from many threads at once and commits them in groups; assertions take their turn too."""
 
     def __init__(self, database: Database, rules: Rules, secret: bytes, most: int = 256) -> None:
         self._database = database
         self._rules = rules
         self._secret = secret
+        self._assertions: tuple[int, Assertions] = (0, Assertions())
         self._group: GroupCommit[Permitted, Taken] = GroupCommit(self._commit, most)
 
     def take(self, events: Sequence[Permitted]) -> list[Taken]:
-        """Resolve and store events in order; returns when they are durable. Raises `unavailable` when
+        """Resolve and store events in order; returns once they are durable. Raises `unavailable` when
         they cannot be.
         """
         return self._group.submit(events)
+
+    def say(self, said: Assertion, now: int) -> Advanced:
+        """Journal an assertion and let it take effect. Raises `conflict` when it cannot hold; `now` is in ms."""
+        with self._database.transaction() as tx:
+            return _Batch(tx, self._rules, self._secret, self._in_force(tx)).say(said, now)
 
     def _commit(self, batch: list[Permitted]) -> list[Taken]:
         """Commit a batch; when it fails for another reason than the database's, each event on its own."""
         try:
             with self._database.transaction() as tx:
-                return _Batch(tx, self._rules, self._secret).take(batch)
+                return _Batch(tx, self._rules, self._secret, self._in_force(tx)).take(batch)
         except OnefoldError:
             raise
         except Exception:
@@ -71,59 +86,97 @@ class Ingest:
                 return [Taken(failed=True)]
         return [taken for permitted in batch for taken in self._commit([permitted])]
 
+    def _in_force(self, tx: Transaction) -> Assertions:
+        """The assertions in force, read again only when there are new ones."""
+        newest = tx.last("last_assertion_seq")
+        if newest != self._assertions[0]:
+            said = assertions_said(tx, Names(tx))
+            self._assertions = (newest, Assertions(assertion_of(event) for event in said))
+        return self._assertions[1]
+
 
 class _Batch:
-    """One transaction's work."""
+    """One transaction's work, and the archive that its healings read."""
 
-    def __init__(self, tx: Transaction, rules: Rules, secret: bytes) -> None:
+    def __init__(self, tx: Transaction, rules: Rules, secret: bytes, assertions: Assertions) -> None:
         self._tx = tx
         self._rules = rules
         self._names = Names(tx)
-        self._graph = Graph(secret, complete=False)
+        self._graph = Graph(secret, complete=False, assertions=assertions)
+        self._advance = Advance(self._graph, rules, self)
         self._written: list[Written] = []
         self._ledger: list[tuple[int, Entry]] = []
+        self._seq = tx.last("last_journal_seq")
 
     def take(self, batch: Sequence[Permitted]) -> list[Taken]:
         """Resolve the events in order and write everything."""
         seen = known_events(self._tx, [permitted.event.event_id for permitted in batch])
         self._preload(batch)
-        seq = self._last("last_journal_seq")
         taken = []
         for permitted in batch:
             if permitted.event.event_id in seen:
                 taken.append(Taken(duplicate=True))
                 continue
-            decision = self._resolve(permitted, seq + 1)
+            decision = self._take(permitted)
             if decision.outcome != "refused":
-                seq += 1
                 seen.add(permitted.event.event_id)
-                self._apply(permitted, decision, seq)
             taken.append(Taken(decision))
         self._save()
         return taken
 
-    def _resolve(self, permitted: Permitted, seq: int) -> Decision:
-        """Resolve one event, loading what the working set turns out to lack."""
-        while True:
-            try:
-                return resolve(self._graph, permitted, self._rules, seq)
-            except NotLoaded as missing:
-                load_identifiers(self._tx, self._names, self._graph, missing.identifiers)
-                load_profiles(self._tx, self._names, self._graph, missing.profiles)
+    def _take(self, permitted: Permitted) -> Decision:
+        decision = self._advance.decide(permitted, self._seq + 1)
+        if decision.outcome != "refused":
+            entries = self._advance.apply(decision, permitted.event, self._seq + 1)
+            self._write(permitted.event, decision, entries)
+            entries = self._advance.heal(decision, permitted.event, self._seq)
+            self._ledger += [(self._seq, entry) for entry in entries]
+        return decision
 
-    def _apply(self, permitted: Permitted, decision: Decision, seq: int) -> None:
-        self._graph.apply(decision, permitted.event, seq)
-        self._written.append(Written(seq, permitted.event, decision))
-        self._ledger += [(seq, entry) for entry in entries(self._graph, decision, permitted.event)]
+    def say(self, said: Assertion, now: int) -> Advanced:
+        """Let an assertion take effect and write everything."""
+        event = assertion_event(said, str(uuid.uuid4()), now)
+        advanced = self._advance.say(said, event, self._seq + 1)
+        self._write(event, advanced.decision, advanced.entries)
+        self._save()
+        add_assertion(self._tx, self._seq)
+        return advanced
+
+    def _write(self, event: Event, decision: Decision, entries: Iterable[Entry]) -> None:
+        self._seq += 1
+        self._written.append(Written(self._seq, event, decision))
+        self._ledger += [(self._seq, entry) for entry in entries]
 
     def _save(self) -> None:
         save_graph(self._tx, self._names, self._graph)
         add_journal(self._tx, self._names, self._written)
-        add_ledger(self._tx, self._names, self._last("last_ledger_seq") + 1, self._ledger)
+        add_ledger(self._tx, self._names, self._tx.last("last_ledger_seq") + 1, self._ledger)
+        self._written, self._ledger = [], []
 
-    def _last(self, query: str) -> int:
-        row = self._tx.one(query)
-        return int(row[0]) if row else 0
+    # The archive: what has not been written yet is written first, so that it is read back too.
+
+    def past(self, keys: Iterable[int]) -> Past:
+        """The entries that belong to these profiles or to what they absorbed, in order."""
+        self._save()
+        load_profiles(self._tx, self._names, self._graph, keys)
+        wanted = {other for key in keys for other in (key, *self._graph.profile(key).absorbed)}
+        return past_of(self._tx, self._names, wanted)
+
+    def move(self, keys: Iterable[int], attributed: dict[int, int]) -> None:
+        """Note where entries belong now."""
+        move_journal(self._tx, attributed)
+
+    def linked(self, shared: Identifier) -> list[int]:
+        """The profiles linked to a shared identifier, and those that own one of its stand-ins."""
+        self._save()
+        keys = linked_to(self._tx, self._names, shared)
+        load_profiles(self._tx, self._names, self._graph, keys)
+        return keys
+
+    def load(self, missing: NotLoaded) -> None:
+        """Read what the working set lacks."""
+        load_identifiers(self._tx, self._names, self._graph, missing.identifiers)
+        load_profiles(self._tx, self._names, self._graph, missing.profiles)
 
     # Loading for the whole batch at once: identifiers, then the stand-ins of shared ones, then the profiles that may
     # change.
@@ -149,9 +202,7 @@ class _Batch:
         load_identifiers(self._tx, self._names, self._graph, identifiers)
 
     def _changing(self, identifiers: Sequence[Identifier]) -> list[int]:
-        """The owners among which an event may link or merge: none where all its identifiers are of one profile
-        already.
-        """
+        """The owners among which an event may link or merge; none where one profile has all its identifiers."""
         nodes = [self._graph.nodes[identifier] for identifier in identifiers]
         owners = [None if node is None else node.owner for node in nodes]
         return [owner for owner in owners if owner is not None] if len(set(owners)) > 1 else []

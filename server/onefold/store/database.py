@@ -43,6 +43,11 @@ class Reader:
         """All rows of a query."""
         return self._connection.execute(text_for(name, "?", 0, 0), parameters).fetchall()
 
+    def last(self, name: str) -> int:
+        """The one number that a query for the end of a table answers."""
+        row = self.one(name)
+        return 0 if row is None else int(row[0])
+
     def each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
         """The answers for many rows of parameters at once."""
         found: list[Row] = []
@@ -59,6 +64,10 @@ class Transaction(Reader):
         """Run a named statement for many rows at once."""
         for size, values in chunks(rows):
             self._connection.execute(text_for(name, "?", size, len(rows[0])), values)
+
+    def write_each(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a named statement that takes one row at a time, for each row."""
+        self._connection.executemany(text_for(name, "?", 0, 0), rows)
 
     def run(self, name: str, *parameters: Any) -> None:
         """Run a named statement once."""

@@ -1,6 +1,6 @@
 """Between rows and the graph: load what a batch touches into a working set, and save what changed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from onefold.core.decision import OUTCOMES, Decision, Step
 from onefold.core.event import TIERS, Event
 from onefold.core.graph import Graph, Node, Profile
-from onefold.core.identifiers import Identifier, pack_profile_id, unpack_profile_id
+from onefold.core.identifiers import STAND_IN, Identifier, pack_profile_id, stand_in, unpack_profile_id
 from onefold.core.ledger import Entry
 from onefold.store.database import Reader, Row, Transaction
 from onefold.store.names import Names
@@ -95,6 +95,42 @@ def add_ledger(tx: Transaction, names: Names, first_seq: int, found: Sequence[tu
         for seq, (journal_seq, entry) in enumerate(found, start=first_seq)
     ]
     tx.write("add_ledger", rows)
+
+
+def add_assertion(tx: Transaction, seq: int) -> None:
+    """Note that the journal entry at `seq` is an assertion."""
+    tx.write("add_assertion", [(seq,)])
+
+
+def assertions_said(reader: Reader, names: Names) -> list[Event]:
+    """All journaled assertions, in order."""
+    return [written_from(row, names).event for row in reader.all("assertions")]
+
+
+def past_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[tuple[int, Event]]:
+    """The journal entries that belong to these profiles, in order."""
+    rows = sorted(set(reader.each("journal_of", [(key,) for key in keys])))
+    return [(written.seq, written.event) for written in (written_from(row, names) for row in rows)]
+
+
+def past_at(reader: Reader, names: Names, positions: Sequence[int]) -> list[tuple[int, Event]]:
+    """The journal entries at these positions, in order."""
+    rows = sorted(set(reader.each("journal_at", [(seq,) for seq in positions])))
+    return [(written.seq, written.event) for written in (written_from(row, names) for row in rows)]
+
+
+def move_journal(tx: Transaction, attributed: Mapping[int, int]) -> None:
+    """Let journal entries belong to other profiles."""
+    tx.write_each("move_journal", [(key, seq) for seq, key in attributed.items()])
+
+
+def linked_to(reader: Reader, names: Names, shared: Identifier) -> list[int]:
+    """The profiles linked to a shared identifier, and those that own one of its stand-ins, oldest first."""
+    keys = {row[2] for row in reader.each("sharers", [(names.id(shared.type), pack_text(shared.value))])}
+    prefix = pack_text(stand_in(shared, None).value)
+    after = prefix[:-1] + bytes([prefix[-1] + 1])
+    keys |= {row[0] for row in reader.all("owners_between", names.id(STAND_IN), prefix, after)}
+    return sorted(keys)
 
 
 def written_from(row: Row, names: Names) -> Written:

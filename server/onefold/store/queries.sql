@@ -71,6 +71,30 @@ values {rows}
 -- add_ledger: at the end of the primary key
 insert into ledger (seq, at, kind, journal_seq, body) values {rows}
 
+-- journal_of: journal_profile
+select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
+from (values {rows}) v cross join journal j where j.profile = v.column1
+
+-- journal_at: primary key of journal
+select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
+from (values {rows}) v cross join journal j where j.seq = v.column1
+
+-- move_journal: primary key of journal
+update journal set profile = ? where seq = ?
+
+-- last_assertion_seq: the end of the primary key
+select coalesce(max(seq), 0) from assertion
+
+-- add_assertion: at the end of the primary key
+insert into assertion (seq) values {rows}
+
+-- assertions: all of them, by primary keys
+select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
+from assertion a join journal j on j.seq = a.seq order by a.seq
+
+-- owners_between: a range of the primary key of identifier
+select distinct owner from identifier where type = ? and value >= ? and value < ? and owner is not null
+
 -- ledger_after: a range of the primary key
 select l.seq, l.at, l.kind, j.event_id, l.body from ledger l join journal j on j.seq = l.journal_seq where l.seq > ? order by l.seq limit ?
 

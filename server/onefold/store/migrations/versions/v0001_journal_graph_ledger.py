@@ -54,6 +54,7 @@ def _journal() -> None:
         sa.Column("trace", sa.LargeBinary),
         sa.Column("body", sa.Text),
     )
+    op.create_table("assertion", sa.Column("seq", Position, primary_key=True, autoincrement=False))
     op.create_index("journal_event_id", "journal", ["event_id"], unique=True)
     op.create_index("journal_profile", "journal", ["profile"])
 
