@@ -5,7 +5,7 @@ that a batch touches. A working set raises `NotLoaded` when it is asked for some
 ever mistaken for unseen.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -67,6 +67,10 @@ class Profile(msgspec.Struct, eq=False):
     whole: bool = True
 
 
+def _nothing_is_foreign(_: Identifier) -> bool:
+    return False
+
+
 class Graph:
     """Identifiers, the profiles that own them, and who shares what.
 
@@ -79,6 +83,7 @@ class Graph:
         self.complete = complete
         self.assertions = assertions or Assertions()
         self.suspects: frozenset[Identifier] = frozenset()
+        self.is_foreign: Callable[[Identifier], bool] = _nothing_is_foreign
         self.nodes: dict[Identifier, Node | None] = {}
         self.profiles: dict[int, Profile] = {}
         self.changed_nodes: dict[Identifier, Node] = {}

@@ -70,16 +70,23 @@ def _shared_since(graph: Graph, group: Sequence[int], past: Past, rules: Rules) 
 def _try(graph: Graph, group: tuple[int, ...], past: Past, rules: Rules, shared: dict[Identifier, int]) -> Plan:
     plan = Plan(group, Graph(graph.secret, assertions=graph.assertions), {}, {})
     plan.fresh.suspects = frozenset(shared)
+    plan.fresh.is_foreign = lambda identifier: _is_foreign(graph, group, identifier)
     waiting = sorted(shared, key=lambda identifier: (shared[identifier], identifier))
     for seq, event in past:
         while waiting and shared[waiting[0]] < seq:
             _let_share(plan.fresh, waiting.pop(0), event, seq)
         if event.kind != ASSERTION or _still_joins(graph, event):
-            _replay(plan, _without_foreign(graph, group, event, rules), rules, seq)
+            _replay(plan, event, rules, seq)
     for identifier in waiting:
         if past:
             _let_share(plan.fresh, identifier, past[-1][1], past[-1][0])
     return plan
+
+
+def _is_foreign(graph: Graph, group: tuple[int, ...], identifier: Identifier) -> bool:
+    """Whether an identifier belongs to a profile outside the group."""
+    node = graph.node(identifier)
+    return node is not None and node.owner is not None and node.owner not in group
 
 
 def _let_share(fresh: Graph, identifier: Identifier, event: Event, seq: int) -> None:
@@ -97,16 +104,6 @@ def _still_joins(graph: Graph, event: Event) -> bool:
     """Whether a journaled assertion is a join that no later assertion countered."""
     first, *others = event.identifiers
     return any(other in graph.assertions.joined.get(first, ()) for other in others)
-
-
-def _without_foreign(graph: Graph, group: Sequence[int], event: Event, rules: Rules) -> Event:
-    """The event without the identifiers that belong to profiles outside the group."""
-    inside = []
-    for identifier in admit(event, rules)[0]:
-        node = graph.node(identifier)
-        if node is None or node.owner is None or node.owner in group:
-            inside.append(identifier)
-    return msgspec.structs.replace(event, identifiers=tuple(inside))
 
 
 def _replay(plan: Plan, event: Event, rules: Rules, seq: int) -> None:

@@ -36,8 +36,11 @@ def resolve(graph: Graph, permitted: Permitted, rules: Rules, seq: int) -> Decis
     if len(admitted) > 1 and (name := _contradiction(admitted, rules, graph.assertions)) is not None:
         detail = f"The event carries two values of {name}, which is unique: it cannot be about one person."
         return Decision("refused", trace=drops, code="contradictory_identifiers", detail=detail)
+    votes = _votes(graph, admitted, event.session_id)
+    if not votes:
+        return Decision("recorded", identifiers=tuple(admitted))
     walk = _Walk(graph, rules, event)
-    for vote in _votes(graph, admitted, event.session_id):
+    for vote in votes:
         walk.visit(vote)
     return walk.decision(seq, tuple(admitted), drops)
 
@@ -108,8 +111,9 @@ def _votes(graph: Graph, admitted: Sequence[Identifier], session_id: str | None)
         else:
             silent.append(identifier)
     if not votes:
-        return [_Vote(stand_in(silent[0], None), silent[0])]
-    return [*votes, *(_Vote(identifier, identifier) for identifier in silent)]
+        votes, silent = [_Vote(stand_in(silent[0], None), silent[0])], []
+    heard = [vote for vote in votes if not graph.is_foreign(vote.identifier)]
+    return heard and [*heard, *(_Vote(identifier, identifier) for identifier in silent)]
 
 
 # Step 4: the walk.
@@ -215,7 +219,9 @@ class _Walk:
         self._refuse("share", identifier, broken, owner)
         self.left.add(identifier)
         if self.event.session_id is not None:
-            self._meet(stand_in(identifier, self.event.session_id), identifier)
+            substitute = stand_in(identifier, self.event.session_id)
+            if not self.graph.is_foreign(substitute):
+                self._meet(substitute, identifier)
 
     def _release_oldest(self, rule: TypeRule) -> bool:
         """Under move the newest evidence wins: the target's oldest identifier of the type makes room, if it has one."""

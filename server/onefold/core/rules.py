@@ -193,12 +193,18 @@ def _type_rule(name: str, table: Mapping[str, Any]) -> TypeRule:
         personal=_boolean(at + "personal", table.get("personal", False)),
         hashed=_boolean(at + "hashed", table.get("hashed", False)),
         aliases=tuple(_strings(at + "aliases", table.get("aliases", []))),
-        blocked=frozenset(_strings(at + "blocked", table.get("blocked", []))),
+        blocked=frozenset(_blocked(at, table)),
         blocked_patterns=tuple(_patterns(at, table.get("blocked_patterns", []))),
         sources=frozenset(_strings(at + "sources", table.get("sources", ["*"]))),
         min_length=minimum,
         max_length=maximum,
     )
+
+
+def _blocked(at: str, table: Mapping[str, Any]) -> list[str]:
+    """The blocked values in the form they are matched on."""
+    values = _strings(at + "blocked", table.get("blocked", []))
+    return [value.lower() for value in values] if table.get("hashed") is True else values
 
 
 def _limit(at: str, table: Mapping[str, Any]) -> int | None:

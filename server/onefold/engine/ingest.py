@@ -5,7 +5,8 @@ the batch touches, resolve the events one after another against that working set
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -13,7 +14,7 @@ import structlog
 from onefold.core.assertions import Assertion, Assertions
 from onefold.core.consent import Permitted
 from onefold.core.decision import Decision
-from onefold.core.event import Event
+from onefold.core.event import OPERATOR, Event
 from onefold.core.graph import Graph, NotLoaded
 from onefold.core.heal import Past
 from onefold.core.identifiers import Identifier, stand_in
@@ -21,6 +22,7 @@ from onefold.core.ledger import Entry
 from onefold.core.rules import Rules
 from onefold.engine.advance import Advance, Advanced, assertion_event, assertion_of
 from onefold.engine.groupcommit import GroupCommit
+from onefold.engine.history import CURRENT_RULES, FIRST_RULES, RULES_CHANGED
 from onefold.errors import OnefoldError
 from onefold.store.database import Database, Transaction
 from onefold.store.graph_store import (
@@ -72,6 +74,17 @@ class Ingest:
         """Journal an assertion and let it take effect. Raises `conflict` when it cannot hold; `now` is in ms."""
         with self._database.transaction() as tx:
             return _Batch(tx, self._rules, self._secret, self._in_force(tx)).say(said, now)
+
+    def adopt(self, document: Mapping[str, Any], now: int) -> None:
+        """Journal that these rules hold from here on, if others did before: a replay must know when which held."""
+        text = msgspec.json.encode(document, order="sorted").decode()
+        with self._database.transaction() as tx:
+            current = tx.one("meta_get", CURRENT_RULES)
+            if current is None:
+                tx.run("meta_set", FIRST_RULES, text)
+            elif current[0] != text:
+                _Batch(tx, self._rules, self._secret, self._in_force(tx)).note_rules(document, now)
+            tx.run("meta_set", CURRENT_RULES, text)
 
     def _commit(self, batch: list[Permitted]) -> list[Taken]:
         """Commit a batch; when it fails for another reason than the database's, each event on its own."""
@@ -141,6 +154,22 @@ class _Batch:
         self._save()
         add_assertion(self._tx, self._seq)
         return advanced
+
+    def note_rules(self, document: Mapping[str, Any], now: int) -> None:
+        """Journal other rules."""
+        event = Event(
+            event_id=str(uuid.uuid4()),
+            kind=RULES_CHANGED,
+            ts=now,
+            received_at=now,
+            identifiers=(),
+            tier="T0",
+            source=OPERATOR,
+            verified=True,
+            body={"rules": document},
+        )
+        self._write(event, Decision("recorded"), [])
+        self._save()
 
     def _write(self, event: Event, decision: Decision, entries: Iterable[Entry]) -> None:
         self._seq += 1

@@ -37,6 +37,10 @@ class MemoryRun:
         self.graph.saved()
         return advanced
 
+    def change_rules(self, rules: Rules) -> None:
+        """Other rules hold from here on."""
+        self._advance.rules = rules
+
     def _take_event(self, permitted: Permitted, seq: int) -> Advanced:
         decision = self._advance.decide(permitted, seq)
         if decision.outcome == "refused":

@@ -49,12 +49,12 @@ class Reader:
         return 0 if row is None else int(row[0])
 
     def each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
-        """The answers for many rows of parameters at once."""
-        found: list[Row] = []
+        """The different answers for many rows of parameters at once."""
+        found: dict[Row, None] = {}
         for size, values in padded(rows):
             text = text_for(name, "?", size, len(rows[0]))
-            found += self._connection.execute(text, values).fetchall()
-        return found
+            found.update(dict.fromkeys(self._connection.execute(text, values).fetchall()))
+        return list(found)
 
 
 class Transaction(Reader):

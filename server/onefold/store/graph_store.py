@@ -53,9 +53,9 @@ def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int
     if not wanted:
         return
     for row in (*reader.each("profiles", wanted), *reader.each("absorbed", wanted)):
-        profile = _profile(row)
-        graph.profiles[profile.key] = profile
-        if profile.merged_into is not None and (survivor := graph.profiles.get(profile.merged_into)) is not None:
+        profile = graph.profiles.setdefault(row[0], _profile(row))
+        survivor = None if profile.merged_into is None else graph.profiles.get(profile.merged_into)
+        if survivor is not None and profile.key not in survivor.absorbed:
             survivor.absorbed.append(profile.key)
     for row in reader.each("members", wanted):
         _adopt(graph, _node(row, names))
@@ -109,13 +109,13 @@ def assertions_said(reader: Reader, names: Names) -> list[Event]:
 
 def past_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[tuple[int, Event]]:
     """The journal entries that belong to these profiles, in order."""
-    rows = sorted(set(reader.each("journal_of", [(key,) for key in keys])))
+    rows = sorted(reader.each("journal_of", [(key,) for key in keys]))
     return [(written.seq, written.event) for written in (written_from(row, names) for row in rows)]
 
 
 def past_at(reader: Reader, names: Names, positions: Sequence[int]) -> list[tuple[int, Event]]:
     """The journal entries at these positions, in order."""
-    rows = sorted(set(reader.each("journal_at", [(seq,) for seq in positions])))
+    rows = sorted(reader.each("journal_at", [(seq,) for seq in positions]))
     return [(written.seq, written.event) for written in (written_from(row, names) for row in rows)]
 
 

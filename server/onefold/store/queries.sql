@@ -111,6 +111,15 @@ select profile from (select profile, max(seq) as newest from
   (select profile, seq from journal where profile is not null order by seq desc limit ?) recent group by profile) active
 order by newest desc limit ?
 
+-- all_profiles: a range of the primary key
+select key, id, created_at, merged_into, merged_at, merged_by from profile where key > ? order by key limit ?
+
+-- all_identifiers: a range of the primary key
+select type, value, owner, shared, founded from identifier where (type, value) > (?, ?) order by type, value limit ?
+
+-- all_shares: a scan in order of the primary key
+select type, value, profile from shared_link order by type, value, profile
+
 -- count_profiles: a scan, for the live page of a demonstration only
 select count(*) from profile where merged_into is null
 

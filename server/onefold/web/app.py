@@ -13,7 +13,7 @@ from onefold.engine.ingest import Ingest
 from onefold.errors import ConfigError
 from onefold.store.database import Database
 from onefold.web import collect, health, live, problems, sensor
-from onefold.web.state import State
+from onefold.web.state import State, now_ms
 
 _ID_SECRET_CHECK: Final = "id_secret_check"
 
@@ -32,7 +32,9 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     check_id_secret(database, secrets)
     app = Flask("onefold.web")
     app.config["MAX_CONTENT_LENGTH"] = collect.MAX_BODY_BYTES
-    app.extensions["onefold"] = State(config, database, Ingest(database, rules, secrets.id_secret))
+    ingest = Ingest(database, rules, secrets.id_secret)
+    ingest.adopt(config.rules, now_ms())
+    app.extensions["onefold"] = State(config, database, ingest)
     problems.register(app)
     for blueprint in (collect.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
