@@ -9,7 +9,7 @@ import re
 import secrets as random_source
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -182,39 +182,66 @@ def _check_keys(at: str, table: Mapping[str, Any], known: Any) -> None:
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """`id_secret` derives profile ids: lose it, and a rebuild gives every profile another id."""
+    """`id_secret` derives profile ids: lose it, and a rebuild gives every profile another id.
+
+    `claim_secrets` holds one for each site: its back end signs with it who is on the page.
+    """
 
     id_secret: bytes
+    claim_secrets: dict[str, bytes]
 
 
-def load_secrets(path: Path, environment: Mapping[str, str] | None = None) -> Secrets:
-    """The secrets from the environment (`ONEFOLD_ID_SECRET`) or from the file, which is created with mode 0600 on
-    first use. Raises ConfigError where others can read the file.
+def load_secrets(path: Path, sites: Iterable[Site] = (), environment: Mapping[str, str] | None = None) -> Secrets:
+    """The secrets from the file, which is created with mode 0600 and completed as needed, or from the environment.
+
+    `ONEFOLD_ID_SECRET` and `ONEFOLD_CLAIM_SECRET_{SITE}` outrank the file; when all are given no file is made. Raises
+    ConfigError where others can read the file.
     """
     env = os.environ if environment is None else environment
-    names = [field.name for field in msgspec.structs.fields(Secrets)]
-    given = {name: env[variable] for name in names if (variable := f"{ENV_PREFIX}{name}".upper()) in env}
-    if len(given) < len(names):
-        given = {**_secrets_file(path, names), **given}
-    for name, text in given.items():
+    variables = {"id_secret": f"{ENV_PREFIX}ID_SECRET"}
+    variables |= {f"claim_secret.{site.id}": claim_variable(site.id) for site in sites}
+    given = {name: env[variable] for name, variable in variables.items() if variable in env}
+    missing = [name for name in variables if name not in given]
+    found = {**_secrets_file(path, missing), **given} if missing else given
+    for name, text in found.items():
         if len(text) < 16:
             raise ConfigError(f"{name} is too short; use at least 32 random characters")
-    return Secrets(**{name: text.encode() for name, text in given.items()})
+    claims = {name.partition(".")[2]: text.encode() for name, text in found.items() if "." in name}
+    return Secrets(found["id_secret"].encode(), claims)
+
+
+def claim_variable(site: str) -> str:
+    """The environment variable that may hold a site's claim secret."""
+    return f"{ENV_PREFIX}CLAIM_SECRET_{re.sub('[^A-Za-z0-9]', '_', site).upper()}"
 
 
 def _secrets_file(path: Path, names: list[str]) -> dict[str, str]:
-    if not path.exists():
-        fresh = {name: random_source.token_urlsafe(32) for name in names}
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(fresh, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        return fresh
+    """These secrets from the file; those it lacks are made and added."""
+    stored = _read_secrets(path) if path.exists() else {}
+    fresh = {name: random_source.token_urlsafe(32) for name in names if name not in stored}
+    if fresh and stored and "id_secret" in fresh:
+        raise ConfigError(f"{path} has no id_secret; restore the file from your backup")
+    if fresh:
+        _write_secrets(path, {**stored, **fresh})
+    return {name: {**stored, **fresh}[name] for name in names}
+
+
+def _read_secrets(path: Path) -> dict[str, str]:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(f"{path} can be read by others; run: chmod 600 {path}")
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return {name: str(stored[name]) for name in names}
-    except (json.JSONDecodeError, KeyError, TypeError):
+        stored: dict[str, str] = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except msgspec.MsgspecError:
         raise ConfigError(f"{path} does not hold the secrets; restore it from your backup") from None
+    return stored
+
+
+def _write_secrets(path: Path, secrets: Mapping[str, str]) -> None:
+    """Write the file beside itself and put it in place at once, so that no crash leaves half of it."""
+    beside = path.with_name(path.name + ".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(secrets, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

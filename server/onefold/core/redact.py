@@ -8,7 +8,7 @@ from typing import Any, Final
 TOKEN_PARAM: Final = "_uiaf_token"
 
 _EMAIL: Final = re.compile(r"[^\s/?&#=:;,<>\"'()\[\]]+(?:@|%40)[^\s/?&#=:;,<>\"'()\[\]]+", re.IGNORECASE)
-_TOKEN: Final = re.compile(rf"(^|[?&#;/]){TOKEN_PARAM}=[^&#;]*&?", re.IGNORECASE)
+_TOKEN: Final = re.compile(rf"(^|[?&#;/])(?:{TOKEN_PARAM}=[^&#;]*&?)+", re.IGNORECASE)
 REMOVED: Final = "[removed]"
 
 

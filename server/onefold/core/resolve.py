@@ -72,8 +72,13 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
 
 
 def _nothing_left(drops: Iterable[Step]) -> str:
-    reasons = ", ".join(f"{step.identifier.type} ({step.code})" for step in drops)
+    reasons = ", ".join(f"{_type_of(step)} ({step.code})" for step in drops)
     return f"No usable identifier is left on the event: {reasons}."
+
+
+def _type_of(step: Step) -> str:
+    """The type a step is about, to be shown; the name of one that nobody declared may be anything, also personal."""
+    return "another type" if step.code == "unknown_identifier_type" else step.identifier.type
 
 
 # Step 2: contradictions.

@@ -1,66 +1,28 @@
-"""Questions to the stored graph: a profile, the ledger, and a picture of everything for the live page."""
+"""Questions to a graph: a profile, the ledger, and a picture of everything for the live page."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
 
 import msgspec
 
 from onefold.core.decision import Step
-from onefold.core.graph import Graph, Node, Profile
-from onefold.core.identifiers import PROFILE_ID_PATTERN, STAND_IN, Identifier, pack_profile_id
+from onefold.core.graph import Node, Profile
+from onefold.core.identifiers import PROFILE_ID_PATTERN, STAND_IN, Identifier
 from onefold.core.rules import Rules
+from onefold.engine.history import Journal
+from onefold.engine.situation import Present, Situation
 from onefold.errors import OnefoldError
-from onefold.store.database import Database, Reader
-from onefold.store.graph_store import Written, load_identifiers, load_profiles, written_from
+from onefold.store.database import Database, Reader, Row
+from onefold.store.graph_store import Written
 from onefold.store.names import Names
-from onefold.store.packing import pack_text, unpack_text
+from onefold.store.packing import unpack_text
+
+Purpose = Literal["advertising", "analytics"]
+Trust = Literal["verified"]
 
 _LIVE_PROFILES: Final = 40
 _LIVE_EVENTS: Final = 50
 _LIVE_LOOK_BACK: Final = 2_000
-
-
-class View:
-    """A part of the stored graph, read in one snapshot."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self.names = Names(reader)
-        self.graph = Graph(b"", complete=False)
-
-    def load(self, keys: Iterable[int]) -> None:
-        """Read these profiles, and the shared identifiers they are linked to."""
-        load_profiles(self.reader, self.names, self.graph, keys)
-        shares = [identifier for profile in self.graph.profiles.values() for identifier in profile.shares]
-        load_identifiers(self.reader, self.names, self.graph, shares)
-
-    def public_id(self, key: int) -> str:
-        """The public id of a profile, read when it is not there yet."""
-        load_profiles(self.reader, self.names, self.graph, [key])
-        return self.graph.profiles[key].id
-
-    def sharers(self, identifiers: Sequence[Identifier]) -> dict[Identifier, list[int]]:
-        """The profiles that each shared identifier is linked to, oldest first."""
-        if not identifiers:
-            return {}
-        found: dict[Identifier, list[int]] = {}
-        wanted = [(self.names.id(i.type), pack_text(i.value)) for i in identifiers]
-        for kind, value, key in sorted(set(self.reader.each("sharers", wanted))):
-            found.setdefault(Identifier(self.names.text(kind), unpack_text(value)), []).append(key)
-        return found
-
-
-def profile(database: Database, rules: Rules, what: str) -> dict[str, Any]:
-    """The profile that an id (`of_…`, also one merged away) or an identifier (`type:value`) belongs to.
-
-    An identifier that is shared gives `{"identifier", "shared": true, "profiles": […]}`: it belongs to nobody alone.
-    Raises `not_found`.
-    """
-    with database.snapshot() as reader:
-        view = View(reader)
-        if PROFILE_ID_PATTERN.fullmatch(what):
-            return _profile_by_id(view, what)
-        return _profile_by_identifier(view, canonical(rules, what))
 
 
 def canonical(rules: Rules, what: str) -> Identifier:
@@ -73,40 +35,52 @@ def canonical(rules: Rules, what: str) -> Identifier:
     return identifier if rule is None else Identifier(rule.name, rule.canonical(identifier.value))
 
 
-def _profile_by_id(view: View, public_id: str) -> dict[str, Any]:
-    row = view.reader.one("profile_by_id", pack_profile_id(public_id))
-    if row is None:
-        raise OnefoldError("not_found", "There is no profile with this id.")
-    key = row[0] if row[1] is None else row[1]
-    view.load([key])
-    return describe(view, view.graph.profiles[key])
+def profile(
+    situation: Situation, what: str, purpose: Purpose | None = None, trust: Trust | None = None
+) -> dict[str, Any]:
+    """The profile that an id (`of_…`, also one merged away) or an identifier (`type:value`) belongs to.
 
-
-def _profile_by_identifier(view: View, identifier: Identifier) -> dict[str, Any]:
-    load_identifiers(view.reader, view.names, view.graph, [identifier])
-    node = view.graph.node(identifier)
+    `purpose="advertising"` leaves out what was linked without advertising consent (at T2), `trust="verified"` what no
+    signed event or server vouched for. An identifier that is shared gives `{"identifier", "shared": true, "profiles":
+    […]}`. Raises `not_found`.
+    """
+    if PROFILE_ID_PATTERN.fullmatch(what):
+        key = situation.key_of(what)
+        if key is None:
+            raise OnefoldError("not_found", "There is no profile with this id.")
+        return describe(situation, situation.profile(key), purpose, trust)
+    identifier = canonical(situation.rules, what)
+    node = situation.node(identifier)
     if node is None or (node.owner is None and not node.shared):
         raise OnefoldError("not_found", "This identifier belongs to no profile.")
     if node.owner is None:
-        keys = view.sharers([identifier]).get(identifier, [])
-        return {"identifier": str(identifier), "shared": True, "profiles": [view.public_id(key) for key in keys]}
-    view.load([node.owner])
-    return describe(view, view.graph.profiles[node.owner])
+        ids = [situation.profile(key).id for key in situation.sharers(identifier)]
+        return {"identifier": str(identifier), "shared": True, "profiles": ids}
+    return describe(situation, situation.profile(node.owner), purpose, trust)
 
 
-def describe(view: View, found: Profile) -> dict[str, Any]:
+def describe(
+    situation: Situation, found: Profile, purpose: Purpose | None = None, trust: Trust | None = None
+) -> dict[str, Any]:
     """A profile as JSON. Times are ms."""
-    shared = [node for identifier in found.shares if (node := view.graph.nodes.get(identifier)) is not None]
+    shared = [node for node in map(situation.node, found.shares) if node is not None]
     owned = [node for node in found.members.values() if node.identifier.type != STAND_IN]
     nodes = sorted([*owned, *shared], key=lambda node: (node.first_seen, node.identifier))
     return {
         "id": found.id,
         "created_at": found.created_at,
-        "identifiers": [_identifier(node) for node in nodes],
+        "identifiers": [_identifier(node) for node in nodes if _fits(node, purpose, trust)],
         "stand_ins": sorted(identifier.value for identifier in found.members if identifier.type == STAND_IN),
-        "merged": [view.graph.profiles[key].id for key in sorted(found.absorbed)],
+        "merged": [situation.profile(key).id for key in sorted(found.absorbed)],
         "flags": _flags(found),
     }
+
+
+def _fits(node: Node, purpose: Purpose | None, trust: Trust | None) -> bool:
+    """Whether a link may be used for a purpose and is trusted enough."""
+    if purpose == "advertising" and node.tier not in ("T0", "T1"):
+        return False
+    return trust is None or node.verified
 
 
 def _flags(found: Profile) -> list[str]:
@@ -114,7 +88,7 @@ def _flags(found: Profile) -> list[str]:
     flags = []
     if found.shares:
         flags.append("uses_shared_identifier")
-    if any(identifier.type == STAND_IN for identifier in found.members) and len(found.members) == 1:
+    if found.members and all(identifier.type == STAND_IN for identifier in found.members):
         flags.append("anonymous_on_shared_identifier")
     if not found.members:
         flags.append("empty")
@@ -139,16 +113,13 @@ def ledger(database: Database, after: int, limit: int) -> list[dict[str, Any]]:
     """Ledger entries after a position, oldest first, each with its `seq`."""
     with database.snapshot() as reader:
         names = Names(reader)
-        return [
-            {
-                "seq": seq,
-                "kind": names.text(kind),
-                "at": at,
-                "event_id": unpack_text(event_id),
-                **msgspec.json.decode(body),
-            }
-            for seq, at, kind, event_id, body in reader.all("ledger_after", after, limit)
-        ]
+        return [_ledger_entry(row, names) for row in reader.all("ledger_after", after, limit)]
+
+
+def _ledger_entry(row: Row, names: Names) -> dict[str, Any]:
+    seq, at, kind, event_id, body = row
+    head = {"seq": seq, "kind": names.text(kind), "at": at, "event_id": unpack_text(event_id)}
+    return {**head, **msgspec.json.decode(body)}
 
 
 def ledger_entries(database: Database, after: int = 0, page: int = 500) -> Iterator[dict[str, Any]]:
@@ -158,24 +129,24 @@ def ledger_entries(database: Database, after: int = 0, page: int = 500) -> Itera
         after = int(entries[-1]["seq"])
 
 
-def live(database: Database) -> dict[str, Any]:
+def live(database: Database, rules: Rules) -> dict[str, Any]:
     """The newest profiles, events and counts, for the live page of a demonstration."""
     with database.snapshot() as reader:
-        view = View(reader)
+        journal = Journal(reader)
+        present = Present(journal, rules)
         keys = [row[0] for row in reader.all("newest_profiles", _LIVE_LOOK_BACK, _LIVE_PROFILES)]
-        view.load(keys)
-        keys = list(dict.fromkeys(view.graph.survivor(key) for key in keys))
-        view.load(keys)
-        shown = [view.graph.profiles[key] for key in keys]
-        shared = view.sharers([identifier for found in shown for identifier in found.shares])
+        shown = [present.profile(key) for key in dict.fromkeys(map(present.survivor, keys))]
+        shared = sorted({identifier for found in shown for identifier in found.shares})
         return {
             "counts": _counts(reader),
-            "profiles": [describe(view, found) for found in shown],
-            "shared": [{"identifier": str(i), "profiles": [view.public_id(k) for k in ks]} for i, ks in shared.items()],
-            "events": [
-                _event(view, written_from(row, view.names)) for row in reader.all("newest_journal", _LIVE_EVENTS)
-            ],
+            "profiles": [describe(present, found) for found in shown],
+            "shared": [{"identifier": str(i), "profiles": _ids(present, present.sharers(i))} for i in shared],
+            "events": [_event(present, written) for written in journal.newest(_LIVE_EVENTS)],
         }
+
+
+def _ids(situation: Situation, keys: Iterable[int]) -> list[str]:
+    return [situation.profile(key).id for key in keys]
 
 
 def _counts(reader: Reader) -> dict[str, int]:
@@ -185,10 +156,10 @@ def _counts(reader: Reader) -> dict[str, int]:
         "events": "last_journal_seq",
         "shared": "count_shared",
     }
-    return {name: int((reader.one(query) or (0,))[0]) for name, query in queries.items()}
+    return {name: reader.last(query) for name, query in queries.items()}
 
 
-def _event(view: View, written: Written) -> dict[str, Any]:
+def _event(situation: Situation, written: Written) -> dict[str, Any]:
     event, decision = written.event, written.decision
     return {
         "seq": written.seq,
@@ -199,17 +170,17 @@ def _event(view: View, written: Written) -> dict[str, Any]:
         "trigger": event.body.get("trigger"),
         "tier": event.tier,
         "outcome": decision.outcome,
-        "profile": None if decision.profile is None else view.public_id(decision.profile),
+        "profile": None if decision.profile is None else situation.profile(decision.profile).id,
         "identifiers": [str(identifier) for identifier in event.identifiers],
-        "refusals": [_refusal(view, step) for step in decision.refusals],
+        "refusals": [_refusal(situation, step) for step in decision.refusals],
     }
 
 
-def _refusal(view: View, step: Step) -> dict[str, Any]:
+def _refusal(situation: Situation, step: Step) -> dict[str, Any]:
     return {
         "action": step.action,
         "identifier": str(step.identifier),
         "code": step.code,
         "rule": step.rule,
-        "profiles": [view.public_id(key) for key in step.profiles],
+        "profiles": _ids(situation, step.profiles),
     }

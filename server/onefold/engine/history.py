@@ -6,11 +6,12 @@ from typing import Final
 import msgspec
 
 from onefold.core.heal import Past
+from onefold.core.identifiers import unpack_profile_id
 from onefold.core.rules import Rules, parse_rules
 from onefold.engine.advance import Advanced
 from onefold.engine.memory import MemoryRun
 from onefold.store.database import Reader
-from onefold.store.graph_store import Written, past_at, written_from
+from onefold.store.graph_store import Written, written_at, written_from
 from onefold.store.names import Names
 
 RULES_CHANGED: Final = "rules"
@@ -47,7 +48,22 @@ class Journal:
 
     def read_back(self, positions: Sequence[int]) -> Past:
         """The entries at these positions."""
-        return past_at(self.reader, self.names, positions)
+        return [(written.seq, written.event) for written in written_at(self.reader, self.names, positions)]
+
+    def newest(self, count: int) -> list[Written]:
+        """The last entries, newest first."""
+        return [written_from(row, self.names) for row in self.reader.all("newest_journal", count)]
+
+    def surviving_ids(self) -> Iterator[tuple[int, str]]:
+        """The stored profiles that were not merged away, by key."""
+        after = 0
+        while rows := self.reader.all("all_profiles", after, _PAGE):
+            yield from ((row[0], unpack_profile_id(row[1])) for row in rows if row[3] is None)
+            after = rows[-1][0]
+
+    def assertions(self) -> list[Written]:
+        """The journaled assertions, in order."""
+        return [written_from(row, self.names) for row in self.reader.all("assertions")]
 
     def first_rules(self, otherwise: Rules) -> Rules:
         """The rules the journal began under."""

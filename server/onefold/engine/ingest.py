@@ -36,8 +36,8 @@ from onefold.store.graph_store import (
     load_identifiers,
     load_profiles,
     move_journal,
-    past_of,
     save_graph,
+    written_of,
 )
 from onefold.store.names import Names
 
@@ -189,7 +189,7 @@ class _Batch:
         self._save()
         load_profiles(self._tx, self._names, self._graph, keys)
         wanted = {other for key in keys for other in (key, *self._graph.profile(key).absorbed)}
-        return past_of(self._tx, self._names, wanted)
+        return [(written.seq, written.event) for written in written_of(self._tx, self._names, wanted)]
 
     def move(self, keys: Iterable[int], attributed: dict[int, int]) -> None:
         """Note where entries belong now."""

@@ -49,6 +49,16 @@ class MemoryRun:
         self._belongs(seq, decision.profile)
         return Advanced(decision, entries + self._advance.heal(decision, permitted.event, seq))
 
+    def positions(self, keys: Iterable[int]) -> list[int]:
+        """Where in the journal the entries of these profiles, and of what they absorbed, are."""
+        wanted = {other for key in keys for other in (key, *self.graph.profile(key).absorbed)}
+        return sorted(wanted.union(*(self._positions.get(key, ()) for key in wanted)))
+
+    @property
+    def rules(self) -> Rules:
+        """The rules that hold at this point."""
+        return self._advance.rules
+
     def surviving(self) -> Iterator[int]:
         """The keys of the profiles that were not merged away, oldest first."""
         return (key for key, profile in sorted(self.graph.profiles.items()) if profile.merged_into is None)
@@ -72,8 +82,7 @@ class MemoryRun:
 
     def past(self, keys: Iterable[int]) -> Past:
         """The entries that belong to these profiles or to what they absorbed, in order."""
-        wanted = {other for key in keys for other in (key, *self.graph.profile(key).absorbed)}
-        return self._read_back(sorted(wanted.union(*(self._positions.get(key, ()) for key in wanted))))
+        return self._read_back(self.positions(keys))
 
     def move(self, keys: Iterable[int], attributed: dict[int, int]) -> None:
         """Note where entries belong now."""

@@ -129,7 +129,7 @@ def parse(raw: Any, received_at: int, site: str = "", source: str = "sensor") ->
         identifiers=_identifiers(message, _uid(identity.uid), source),
         tier=meta.tier,
         signals=_signals(message.consent),
-        session_id=_short("identity.session_id", identity.session_id, 100),
+        session_id=_id("identity.session_id", identity.session_id),
         site=site,
         source=source,
         body=_history(message, meta, raw),
@@ -189,7 +189,7 @@ def _event_id(message: _Message, raw: Any) -> str:
         return str(uuid.UUID(bytes=digest[:16]))
     if not message.event_id:
         raise OnefoldError("invalid_event", "event_id must not be empty.", "event_id")
-    return _short("event_id", message.event_id, 100) or ""
+    return _id("event_id", message.event_id) or ""
 
 
 def _time(ts: int | None, received_at: int) -> int:
@@ -204,6 +204,13 @@ def _uid(uid: str | None) -> str:
     if uid is None or UID_PATTERN.fullmatch(uid) is None:
         raise OnefoldError("invalid_event", "identity.uid must be {uuid}.{unix seconds}.", "identity.uid")
     return uid.lower()
+
+
+def _id(field: str, text: str | None) -> str | None:
+    """An id of the sender's; one that holds an address in the clear is refused, for ids are kept and answered with."""
+    if text is not None and looks_like_email(text):
+        raise OnefoldError("invalid_event", f"{field} must not hold an email address.", field)
+    return _short(field, text, 100)
 
 
 def _short(field: str, text: str | None, most: int) -> str | None:
@@ -242,9 +249,9 @@ def _history(message: _Message, meta: _Meta, raw: Mapping[str, Any]) -> dict[str
     kept: dict[str, Any] = {
         "page_url": None if meta.page_url is None else redact_url(meta.page_url)[:MAX_TEXT],
         "trigger": None if meta.trigger is None else redact(meta.trigger)[:64],
-        "sensor": _short("_meta.sensor", meta.sensor, 64),
-        "normalization": _short("_meta.normalization", meta.normalization, 64),
-        "attributes": {k: v.lower() for k, v in (message.attributes or {}).items() if v and _is_hash(v)},
+        "sensor": redact(_short("_meta.sensor", meta.sensor, 64)),
+        "normalization": redact(_short("_meta.normalization", meta.normalization, 64)),
+        "attributes": redact({k: v.lower() for k, v in (message.attributes or {}).items() if v and _is_hash(v)}),
         "click_ids": _click_ids(message, meta),
         "extra": _extra(raw),
     }
@@ -261,7 +268,11 @@ def _click_ids(message: _Message, meta: _Meta) -> dict[str, str]:
     if denied or meta.tier not in ("T0", "T1") or message.event == CONSENT_UPDATE:
         return {}
     sent = message.click_ids or {}
-    return {name: value for name, value in sent.items() if name in CLICK_IDS and value and len(value) <= 512}
+    return {name: value for name, value in sent.items() if name in CLICK_IDS and value and _is_click_id(value)}
+
+
+def _is_click_id(value: str) -> bool:
+    return len(value) <= 512 and not looks_like_email(value)
 
 
 def _extra(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,7 +142,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # nobody else's to read
+            self._create()
             connection = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, cached_statements=256
             )
@@ -152,6 +152,13 @@ class Database:
             connection.execute(pragma)
         self._open.append(connection)
         return connection
+
+    def _create(self) -> None:
+        """Create the file as nobody else's to read. One that exists is not touched: closing any descriptor of it would
+        drop SQLite's locks in this process (POSIX), and then another process removes the write-ahead log under it.
+        """
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 @contextmanager

@@ -107,16 +107,14 @@ def assertions_said(reader: Reader, names: Names) -> list[Event]:
     return [written_from(row, names).event for row in reader.all("assertions")]
 
 
-def past_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[tuple[int, Event]]:
+def written_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[Written]:
     """The journal entries that belong to these profiles, in order."""
-    rows = sorted(reader.each("journal_of", [(key,) for key in keys]))
-    return [(written.seq, written.event) for written in (written_from(row, names) for row in rows)]
+    return [written_from(row, names) for row in sorted(reader.each("journal_of", [(key,) for key in keys]))]
 
 
-def past_at(reader: Reader, names: Names, positions: Sequence[int]) -> list[tuple[int, Event]]:
+def written_at(reader: Reader, names: Names, positions: Sequence[int]) -> list[Written]:
     """The journal entries at these positions, in order."""
-    rows = sorted(reader.each("journal_at", [(seq,) for seq in positions]))
-    return [(written.seq, written.event) for written in (written_from(row, names) for row in rows)]
+    return [written_from(row, names) for row in sorted(reader.each("journal_at", [(seq,) for seq in positions]))]
 
 
 def move_journal(tx: Transaction, attributed: Mapping[int, int]) -> None:
@@ -124,9 +122,14 @@ def move_journal(tx: Transaction, attributed: Mapping[int, int]) -> None:
     tx.write_each("move_journal", [(key, seq) for seq, key in attributed.items()])
 
 
+def sharers(reader: Reader, names: Names, shared: Identifier) -> list[int]:
+    """The profiles a shared identifier is linked to, oldest first."""
+    return sorted(row[2] for row in reader.each("sharers", [(names.id(shared.type), pack_text(shared.value))]))
+
+
 def linked_to(reader: Reader, names: Names, shared: Identifier) -> list[int]:
     """The profiles linked to a shared identifier, and those that own one of its stand-ins, oldest first."""
-    keys = {row[2] for row in reader.each("sharers", [(names.id(shared.type), pack_text(shared.value))])}
+    keys = set(sharers(reader, names, shared))
     prefix = pack_text(stand_in(shared, None).value)
     after = prefix[:-1] + bytes([prefix[-1] + 1])
     keys |= {row[0] for row in reader.all("owners_between", names.id(STAND_IN), prefix, after)}
@@ -214,6 +217,9 @@ def _profile_row(profile: Profile) -> tuple[Any, ...]:
     return (profile.key, public_id, profile.created_at, profile.merged_into, profile.merged_at, profile.merged_by)
 
 
+UNDECLARED: Final = "undeclared"
+"""What the journal calls every type that the rules do not declare."""
+
 _NEVER_KEPT: Final = ("invalid_identifier", "unknown_identifier_type")
 
 
@@ -243,7 +249,9 @@ def _journal_row(written: Written, names: Names) -> tuple[Any, ...]:
 
 
 def _emptied(step: Step) -> Step:
-    return Step(step.action, Identifier(step.identifier.type, ""), step.code, step.rule)
+    """The step without its value, and without the name of an undeclared type: pages could fill the table of names."""
+    kind = UNDECLARED if step.code == "unknown_identifier_type" else step.identifier.type
+    return Step(step.action, Identifier(kind, ""), step.code, step.rule)
 
 
 def _body(event: Event) -> dict[str, Any]:

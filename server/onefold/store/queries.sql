@@ -1,5 +1,5 @@
 -- Every statement Onefold runs, once for every database. `{rows}` stands for any number of rows of parameters.
--- Read: "name", then why it is quick.
+-- A statement is headed by its name, followed by why it is quick.
 
 -- last_journal_seq: the end of the primary key
 select coalesce(max(seq), 0) from journal
@@ -61,8 +61,9 @@ on conflict (key) do update set merged_into = excluded.merged_into, merged_at = 
 -- add_shares: primary key of shared_link
 insert into shared_link (type, value, profile) values {rows} on conflict do nothing
 
--- drop_shares: primary key of shared_link
-delete from shared_link where (type, value, profile) in (values {rows})
+-- drop_shares: shared_link_profile; SQLite scans the table for `in (values ...)`, but not for `in (select ...)`
+delete from shared_link where (type, value, profile) in
+  (select v.column1, v.column2, v.column3 from (values {rows}) v)
 
 -- add_journal: at the end of the primary key; journal_event_id and journal_profile
 insert into journal (seq, event_id, received_at, ts, kind, site, source, tier, verified, session, identifiers, outcome, profile, trace, body)
@@ -110,6 +111,16 @@ from journal where seq > ? order by seq limit ?
 select profile from (select profile, max(seq) as newest from
   (select profile, seq from journal where profile is not null order by seq desc limit ?) recent group by profile) active
 order by newest desc limit ?
+
+-- largest_profiles: a scan of identifier_owner, for the doctor
+select owner, count(*) from identifier where owner is not null group by owner having count(*) >= ? order by count(*) desc, owner limit ?
+
+-- most_shared: a scan of the primary key of shared_link, for the doctor
+select type, value, count(*) from shared_link group by type, value having count(*) >= ? order by count(*) desc, type, value limit ?
+
+-- several_personal: a scan of one type of identifier, for the doctor
+select i.owner, count(*) from (values {rows}) v cross join identifier i where i.type = v.column1 and i.owner is not null
+group by i.owner, v.column2 having count(*) >= v.column2 order by i.owner
 
 -- all_profiles: a range of the primary key
 select key, id, created_at, merged_into, merged_at, merged_by from profile where key > ? order by key limit ?

@@ -25,7 +25,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     for this machine only. Raises ConfigError when the rules, the secrets or the database do not fit.
     """
     rules = parse_rules(config.rules)
-    secrets = load_secrets(Path(config.secrets_path))
+    secrets = load_secrets(Path(config.secrets_path), config.sites)
     database = Database(config.store.url)
     if migrate:
         database.migrate()
@@ -34,7 +34,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     app.config["MAX_CONTENT_LENGTH"] = collect.MAX_BODY_BYTES
     ingest = Ingest(database, rules, secrets.id_secret)
     ingest.adopt(config.rules, now_ms())
-    app.extensions["onefold"] = State(config, database, ingest)
+    app.extensions["onefold"] = State(config, rules, secrets, database, ingest)
     problems.register(app)
     for blueprint in (collect.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from flask import Blueprint, Response, request
 
 from onefold.config import Site
+from onefold.core.claims import check_claim
 from onefold.core.consent import Permitted, Refused, gate
 from onefold.core.decision import Step
 from onefold.core.event import Event
+from onefold.core.redact import redact_text
 from onefold.engine.ingest import Taken
 from onefold.errors import PROBLEMS, OnefoldError
 from onefold.intake import uiaf
@@ -63,13 +66,23 @@ class _Turned:
 def _check(raw: Any, site: Site, received_at: int) -> Permitted | _Turned:
     """Parse and gate one event."""
     try:
-        event = uiaf.parse(raw, received_at, site.id)
+        event = _proven(uiaf.parse(raw, received_at, site.id), raw, site)
     except OnefoldError as error:
         return _Turned(error)
     passed = gate(event, policy_of(site), sends_gpc())
     if isinstance(passed, Refused):
         return _Turned(OnefoldError(passed.code, passed.detail), event)
     return passed
+
+
+def _proven(event: Event, raw: Any, site: Site) -> Event:
+    """The event, verified when it carries a valid claim of the site's back end. Raises `claim_invalid`."""
+    claim = raw.get("claim")
+    if claim is None:
+        return event
+    secret = state().secrets.claim_secrets[site.id]
+    check_claim(claim, secret, event, state().rules, event.received_at // 1000)
+    return msgspec.structs.replace(event, verified=True)
 
 
 class _Answer:
@@ -89,7 +102,12 @@ class _Answer:
             line = head | {"code": self.error.code, "detail": self.error.detail}
             return [line if self.error.field is None else line | {"field": self.error.field}]
         return [
-            head | {"code": step.code, "detail": PROBLEMS[step.code or ""][1] + ".", "identifier": step.identifier.type}
+            head
+            | {
+                "code": step.code,
+                "detail": PROBLEMS[step.code or ""][1] + ".",
+                "identifier": redact_text(step.identifier.type),
+            }
             for step in self.refusals
         ]
 

@@ -21,7 +21,7 @@ def page() -> Response:
 @blueprint.get("/live.json")
 def feed() -> Response:
     """What the page draws, anew each second."""
-    found = ask.live(state().database)
+    found = ask.live(state().database, state().rules)
     found |= {
         "now": now_ms(),
         "sites": [{"id": site.id, "url": site.origins[0]} for site in state().config.sites if site.origins],

@@ -2,7 +2,7 @@
 
 import structlog
 from flask import Flask, Response
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from onefold.errors import OnefoldError
 from onefold.web.state import as_json
@@ -44,6 +44,8 @@ def register(app: Flask) -> None:
         response = problem(OnefoldError(code, error.description or ""))
         if error.code is not None:
             response.status_code = error.code
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # RFC 9110, 15.5.6
         return response
 
     @app.errorhandler(Exception)

@@ -7,7 +7,8 @@ from typing import Any, cast
 import msgspec
 from flask import current_app
 
-from onefold.config import Config
+from onefold.config import Config, Secrets
+from onefold.core.rules import Rules
 from onefold.engine.ingest import Ingest
 from onefold.store.database import Database
 
@@ -23,10 +24,12 @@ class Turned(msgspec.Struct, frozen=True):
 
 
 class State:
-    """The configuration, the database, the engine, and the last refusals."""
+    """The configuration, the rules, the secrets, the database, the engine, and the last refusals."""
 
-    def __init__(self, config: Config, database: Database, ingest: Ingest) -> None:
+    def __init__(self, config: Config, rules: Rules, secrets: Secrets, database: Database, ingest: Ingest) -> None:
         self.config = config
+        self.rules = rules
+        self.secrets = secrets
         self.database = database
         self.ingest = ingest
         self.turned_away: deque[Turned] = deque(maxlen=50)

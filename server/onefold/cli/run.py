@@ -1,0 +1,119 @@
+"""Commands that set Onefold up and run it: demo, serve, init, migrate."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+from onefold.cli.base import DEFAULT_CONFIG, command, config_option, configuration, db_option
+from onefold.config import load_config, load_secrets
+from onefold.core.rules import parse_rules
+from onefold.errors import ConfigError
+from onefold.store.database import Database
+from onefold.web import demo as demonstration
+from onefold.web import serving
+
+
+@command("demo", "onefold demo --port 8000")
+@click.option("--port", default=8000, show_default=True, help="The port all demonstration sites share.")
+def demo(port: int) -> None:
+    """Run everything on this machine: two brands, a blog, and the endpoint with a live picture of the graph."""
+    folder = demonstration.prepare(port)
+    at = demonstration.urls(port)
+    click.echo("Onefold demonstration (this machine only; nothing here is a real shop)\n")
+    click.echo(f"  {at['id']}/   the graph, live: keep this window open beside the others")
+    for brand in demonstration.BRANDS:
+        click.echo(f"  {at[brand]}/")
+    click.echo(f"\nThe database is {folder}/onefold.db. Stop with Ctrl-C.", nl=True)
+    serving.run("onefold.web.demo:application", "127.0.0.1", port)
+
+
+@command("serve", "onefold serve --config onefold.toml --host 0.0.0.0 --port 8000")
+@config_option
+@db_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="The port to listen on.")
+@click.option("--processes", default=1, show_default=True, help="Endpoint processes; SQLite takes one.")
+@click.option("--no-migrate", is_flag=True, help="Leave the schema as it is.")
+def serve(config_path: Path | None, db: str | None, host: str, port: int, processes: int, no_migrate: bool) -> None:
+    """Run the endpoint."""
+    config = configuration(config_path, db)
+    if processes != 1:
+        raise ConfigError("SQLite has one writer, so the endpoint runs as one process; leave --processes at 1")
+    parse_rules(config.rules)
+    load_secrets(Path(config.secrets_path), config.sites)
+    Database(config.store.url).close()
+    if not config.sites:
+        click.echo(
+            "onefold: no site is configured, so every browser is refused; add [[sites]] to the configuration", err=True
+        )
+    if no_migrate:
+        os.environ[serving.MIGRATE_VARIABLE] = "no"
+    click.echo(f"Onefold endpoint at http://{host}:{port}/ (database {config.store.url})", err=True)
+    serving.run("onefold.web.serving:endpoint", host, port)
+
+
+_FIRST_CONFIG: Final = """\
+# Onefold's configuration. Every key can be overridden from the environment: ONEFOLD_SECTION_KEY.
+
+[server]
+public_url = "{url}"            # where browsers reach the endpoint; the sensor is loaded from here
+
+[store]
+url = "sqlite:///onefold.db"
+
+[[sites]]                       # one for each website; pages of other origins are refused
+id = "main"
+origins = ["{origin}"]
+partners = []                   # sites whose links may carry tokens to and from this one
+t2_identity_link = false        # true: link for purely first-party analytics without advertising consent
+honour_gpc = true               # Global Privacy Control counts as ad_user_data denied
+
+# How identifier types behave; these are the defaults, docs/reference/rules.md explains each key.
+[identifiers.customer_id]
+unique = true                   # two customer numbers are two people
+
+[identifiers.email_hash]
+limit = 5                       # a sixth address on one browser is somebody else's
+"""
+
+
+@command("init", "onefold init --url https://id.example.com --origin https://www.example.com")
+@click.option(
+    "--url", default="https://id.example.com", show_default=True, help="Where browsers will reach the endpoint."
+)
+@click.option("--origin", default="https://www.example.com", show_default=True, help="Your website's origin.")
+def init(url: str, origin: str) -> None:
+    """Write onefold.toml, create the secrets, and print the script tag to paste."""
+    if DEFAULT_CONFIG.exists():
+        raise ConfigError("onefold.toml exists already; edit it, or move it away first")
+    DEFAULT_CONFIG.write_text(_FIRST_CONFIG.format(url=url.rstrip("/"), origin=origin.rstrip("/")), encoding="utf-8")
+    try:
+        config = load_config(DEFAULT_CONFIG, {})
+    except ConfigError:
+        DEFAULT_CONFIG.unlink()
+        raise
+    load_secrets(Path(config.secrets_path), config.sites)
+    click.echo("Wrote onefold.toml and onefold.secrets (mode 0600: keep a backup, profile ids are derived from it).\n")
+    click.echo("Paste this into every page:\n")
+    click.echo(script_tag(config.server.public_url))
+    click.echo("\nThen run: onefold serve")
+
+
+def script_tag(endpoint: str) -> str:
+    """The two tags that load the sensor: the stub that takes calls until the script is there, and the script."""
+    return (
+        "<script>window.onefold=window.onefold||function(){(onefold.q=onefold.q||[]).push(arguments)}</script>\n"
+        f'<script async src="{endpoint}/onefold.js"></script>'
+    )
+
+
+@command("migrate", "onefold migrate --db sqlite:///onefold.db")
+@config_option
+@db_option
+def migrate(config_path: Path | None, db: str | None) -> None:
+    """Bring the database's schema to the newest version."""
+    config = configuration(config_path, db)
+    Database(config.store.url).migrate()
+    click.echo(f"{config.store.url} is at the newest version.")

@@ -1,0 +1,235 @@
+"""Why two identifiers are one person, or why they are not: answered from the journal, event by event.
+
+A chain is the shortest one: the fewest journal events such that each shares an identifier with the next, from the one
+end to the other.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from onefold.core.assertions import ASSERTION, Assertions
+from onefold.core.event import Event
+from onefold.core.graph import Node, Profile
+from onefold.core.identifiers import STAND_IN, Identifier, stand_in
+from onefold.core.resolve import admit
+from onefold.core.rules import Rules
+from onefold.engine.advance import assertion_of
+from onefold.engine.situation import Situation
+from onefold.store.graph_store import Written
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One journal event of a chain. It carries `identifiers` of the profile; `via` leads on to the
+    next step or the end.
+    """
+
+    written: Written
+    identifiers: tuple[Identifier, ...]
+    via: Identifier
+
+
+def explain(situation: Situation, a: Identifier, b: Identifier) -> dict[str, Any]:
+    """Whether two identifiers are one person, with the chain of events that says so or the reasons why not."""
+    nodes = [situation.node(identifier) for identifier in (a, b)]
+    owners = [None if node is None else node.owner for node in nodes]
+    answer: dict[str, Any] = {"a": str(a), "b": str(b)}
+    if owners[0] is not None and owners[0] == owners[1]:
+        profile = situation.profile(owners[0])
+        chain = [] if a == b else _chain(situation, profile, a, b)
+        return {**answer, "linked": True, "profile": profile.id, "chain": [_step(situation, step) for step in chain]}
+    return {**answer, "linked": False, "profile": None, "reasons": list(_reasons(situation, (a, b), nodes))}
+
+
+# Why they are: breadth-first over identifiers and events.
+
+
+def _chain(situation: Situation, profile: Profile, a: Identifier, b: Identifier) -> list[Step]:
+    """The shortest chain. Evidence that was refused when it came counts only where nothing else connects the ends."""
+    written = situation.written([profile.key])
+    for refused_too, everything in ((False, False), (True, False), (True, True)):
+        evidence = [(entry, tuple(_named(situation, entry, profile, refused_too, everything))) for entry in written]
+        if chain := _shortest([pair for pair in evidence if len(pair[1]) > 1], a, b):
+            return chain
+    return []
+
+
+def _named(
+    situation: Situation, entry: Written, profile: Profile, refused_too: bool, everything: bool
+) -> Iterator[Identifier]:
+    """The identifiers of the profile that an entry names, a shared one by the stand-in of its session."""
+    if entry.event.kind == ASSERTION and assertion_of(entry.event).kind != "join":
+        return
+    refused = set() if refused_too else {step.identifier for step in entry.decision.refusals}
+    for identifier in admit(entry.event, situation.rules)[0]:
+        substitute = stand_in(identifier, entry.event.session_id)
+        if (everything or identifier in profile.members) and identifier not in refused:
+            yield identifier
+        elif substitute in profile.members:
+            yield substitute
+
+
+def _shortest(evidence: Sequence[tuple[Written, tuple[Identifier, ...]]], a: Identifier, b: Identifier) -> list[Step]:
+    naming: dict[Identifier, list[int]] = {}
+    for index, (_, identifiers) in enumerate(evidence):
+        for identifier in identifiers:
+            naming.setdefault(identifier, []).append(index)
+    came: dict[Identifier, tuple[Identifier, int] | None] = {a: None}
+    used: set[int] = set()
+    open_ends = deque([a])
+    while open_ends and b not in came:
+        here = open_ends.popleft()
+        for index in naming.get(here, ()):
+            if index not in used:
+                used.add(index)
+                for identifier in evidence[index][1]:
+                    if identifier not in came:
+                        came[identifier] = (here, index)
+                        open_ends.append(identifier)
+    return _walk_back(evidence, came, b)
+
+
+def _walk_back(
+    evidence: Sequence[tuple[Written, tuple[Identifier, ...]]],
+    came: dict[Identifier, tuple[Identifier, int] | None],
+    b: Identifier,
+) -> list[Step]:
+    steps = []
+    at = b
+    while (before := came.get(at)) is not None:
+        written, identifiers = evidence[before[1]]
+        steps.append(Step(written, identifiers, at))
+        at = before[0]
+    return steps[::-1]
+
+
+def _step(situation: Situation, step: Step) -> dict[str, Any]:
+    event = step.written.event
+    return {
+        **_event(event),
+        "seq": step.written.seq,
+        "identifiers": [_shown(identifier) for identifier in step.identifiers],
+        "via": _shown(step.via),
+        "rule": _rule_text(situation.rules, event, step.via),
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "ts": event.ts,
+        "source": event.source,
+        "site": event.site,
+        "tier": event.tier,
+        "verified": event.verified,
+    }
+
+
+def _shown(identifier: Identifier) -> str:
+    """A stand-in is shown as what it stands for."""
+    return identifier.value.rpartition("#")[0] if identifier.type == STAND_IN else str(identifier)
+
+
+def _rule_text(rules: Rules, event: Event, via: Identifier) -> str:
+    if event.kind == ASSERTION:
+        said = assertion_of(event)
+        return f"assertion by {said.author or 'an operator'}: {said.reason or 'no reason given'}"
+    if via.type == STAND_IN:
+        return "the same session on a shared identifier"
+    rule = rules.rule_of(via.type)
+    limit = "no limit" if rule.limit is None else f"limit {rule.limit}"
+    return f"{rule.name} links (priority {rule.priority}, {limit})"
+
+
+# Why they are not.
+
+
+def _reasons(
+    situation: Situation, pair: tuple[Identifier, Identifier], nodes: Sequence[Node | None]
+) -> Iterator[dict[str, Any]]:
+    """Everything that keeps two identifiers apart, what is certain first."""
+    homeless = False
+    for identifier, node in zip(pair, nodes, strict=True):
+        if node is None or node.owner is None:
+            homeless = True
+            yield _homeless(situation, identifier, node)
+    if homeless:
+        return
+    profiles = [situation.profile(node.owner) for node in nodes if node is not None and node.owner is not None]
+    found = [
+        *_separations(situation, profiles),
+        *_limits(situation.rules, situation.assertions, profiles),
+        *(_refusal(entry) for entry in _naming_both(situation, profiles)[-5:]),
+    ]
+    yield from found or [{"kind": "no_evidence", "text": "No journal event names identifiers of both."}]
+
+
+def _homeless(situation: Situation, identifier: Identifier, node: Node | None) -> dict[str, Any]:
+    """Why an identifier belongs to nobody."""
+    if node is None:
+        return {"kind": "unseen", "identifier": str(identifier), "text": f"{identifier} has never been seen."}
+    if not node.shared:
+        return {"kind": "unlinked", "identifier": str(identifier), "text": f"{identifier} is linked to nobody now."}
+    reason = {"kind": "shared", "identifier": str(identifier)}
+    written = situation.written_at(node.linked_by)
+    if written is None:
+        return reason | {"text": f"{identifier} is shared: it belongs to nobody alone."}
+    rules = [step.rule for step in written.decision.trace if step.action == "share" and step.identifier == identifier]
+    rule = rules[0] if rules else "assertion" if written.event.kind == ASSERTION else "suspect"
+    text = f"{identifier} is shared since event {written.event.event_id} ({rule}): it belongs to nobody alone."
+    return reason | _event(written.event) | {"rule": rule, "text": text}
+
+
+def _separations(situation: Situation, profiles: Sequence[Profile]) -> Iterator[dict[str, Any]]:
+    one, other = profiles
+    apart = situation.assertions.keeps_apart(one.members, other.members)
+    if apart is None:
+        return
+    for written in reversed(situation.said()):
+        said = assertion_of(written.event)
+        if said.kind == "separate" and apart == f"separate({min(said.identifiers)}, {max(said.identifiers)})":
+            text = f"{said.author or 'An operator'} said so: {said.reason or 'no reason given'}."
+            yield {"kind": "assertion", "rule": apart, **_event(written.event), "text": text}
+            return
+
+
+def _limits(rules: Rules, assertions: Assertions, profiles: Sequence[Profile]) -> Iterator[dict[str, Any]]:
+    """The limits that one profile of both would break today."""
+    for rule in rules.types.values():
+        held = [[i for i in profile.members if i.type == rule.name] for profile in profiles]
+        both = sorted(held[0] + held[1])
+        if rule.limit is not None and all(held) and assertions.distinct(both) > rule.limit:
+            names = ", ".join(map(str, both))
+            text = f"Together they would hold {names}, more than {rule.limit_text} allows."
+            yield {"kind": "limit", "rule": rule.limit_text, "identifiers": [str(i) for i in both], "text": text}
+
+
+def _naming_both(situation: Situation, profiles: Sequence[Profile]) -> list[Written]:
+    """The events that name identifiers of both, or one that both share."""
+    one, other = ({*profile.members, *profile.shares} for profile in profiles)
+    found = []
+    for entry in situation.written([profile.key for profile in profiles]):
+        named = set(admit(entry.event, situation.rules)[0])
+        if named & one and named & other and entry.event.kind != ASSERTION and _refusing(entry):
+            found.append(entry)
+    return found
+
+
+def _refusing(entry: Written) -> bool:
+    return any(step.code == "conflict" for step in entry.decision.trace)
+
+
+def _refusal(entry: Written) -> dict[str, Any]:
+    refused = [step for step in entry.decision.trace if step.code == "conflict"]
+    words = {"keep": "stayed where it was", "share": "became shared", "move": "moved"}
+    said = "; ".join(f"{step.identifier} {words.get(step.action, step.action)} ({step.rule})" for step in refused)
+    return {
+        "kind": "refusal",
+        **_event(entry.event),
+        "refusals": [
+            {"identifier": str(step.identifier), "action": step.action, "rule": step.rule} for step in refused
+        ],
+        "text": f"Event {entry.event.event_id} named both: {said}.",
+    }
