@@ -1,0 +1,253 @@
+// E.164 as the reference implementation of libphonenumber reads a number, for every numbering plan.
+// The steps are those of its parse(); tools/fuzz.py holds this file against the Python port.
+
+import { PLANS } from './phone-table.js';
+import { withoutLater } from './unicode.js';
+
+/**
+ * @typedef {object} Plan one region's numbering plan
+ * @property {string} code country calling code
+ * @property {string} local lengths that only work inside an area, as letters: `g` is 7
+ * @property {string} pattern national numbers, in the table's alphabet
+ * @property {string} prefix what may stand before a national number
+ * @property {string} transform what such a prefix becomes
+ * @property {string} idd what is dialled before a country code
+ */
+
+const DIGIT = '\\p{Nd}';
+const PLUS = '[+\uff0b]';
+const PUNCTUATION =
+  '-x\u2010-\u2015\u2212\u30fc\uff0d-\uff0f \xa0\xad\u200b\u2060\u3000()\uff08\uff09\uff3b\uff3d' +
+  '.\\[\\]/~\u2053\u223c\uff5e*';
+const BLANK = '[ \xa0\\t';
+// The dotless and the dotted I belong to "i" where Python ignores case, but not in JavaScript.
+const I = '[i\u0131\u0130]';
+
+/**
+ * @param {string} label
+ * @param {number} most digits after the label
+ */
+const labelled = (label, most) =>
+  `(?:${label})[:.\uff0e]?${BLANK},-]*${DIGIT}{1,${most}}#?`;
+
+/** What an extension looks like. The order is of no matter: only where it starts. */
+const EXTENSION =
+  `${BLANK},]*(?:` +
+  labelled(
+    `e?xt(?:ens${I}[o\xf3])?n?|\uff45?\uff58\uff54\uff4e?|\u0434\u043e\u0431|anexo`,
+    20,
+  ) +
+  '|' +
+  labelled(`[x\uff58#\uff03~\uff5e]|${I}nt|\uff49\uff4e\uff54`, 9) +
+  `)|${BLANK}]*(?:${labelled(',,|;', 15)}|${labelled(',+', 9)})` +
+  `|;ext=${DIGIT}{1,20}|[- ]+${DIGIT}{1,6}#`;
+
+const VIABLE =
+  `${DIGIT}{2}|${PLUS}*(?:[${PUNCTUATION}]*${DIGIT}){3,}[${PUNCTUATION}a-z\u0131\u0130${DIGIT}]*` +
+  `(?:${EXTENSION})?`;
+
+const LABEL = `[A-Za-z${DIGIT}]`;
+const CONTEXT =
+  `\\+[-.()${DIGIT}]*${DIGIT}[-.()]*|` + // a number
+  `(?:${LABEL}(?:[-A-Za-z${DIGIT}]*${LABEL})?\\.)*[A-Za-z](?:[-A-Za-z${DIGIT}]*${LABEL})?\\.?`; // a domain
+
+/**
+ * @param {string} source
+ * @param {string} [flags]
+ */
+const re = (source, flags = 'u') => new RegExp(source, flags);
+
+/** @type {Map<string, Plan> | undefined} */
+let plans;
+
+/**
+ * Find the plan of a region or, main region first, of a country calling code.
+ * @param {string} key
+ */
+const planOf = (key) => {
+  if (!plans) {
+    plans = new Map();
+    let code = 0;
+    let main = /** @type {Plan | undefined} */ (undefined);
+    for (const row of PLANS.split('=')) {
+      const [head, pattern, prefix = '', transform = '', idd] = row.split(',');
+      const [, step, region, local] = /** @type {string[]} */ (/(\d*)([A-Z]*)(.*)/.exec(head));
+      code += step ? +step : 1;
+      /** @type {Plan} */
+      const plan = { code: '' + code, local, pattern, prefix, transform, idd: idd || '00' };
+      if (step === '0') plan.idd = idd || /** @type {Plan} */ (main).idd;
+      else plans.set(plan.code, (main = plan));
+      plans.set(region, plan);
+    }
+  }
+  return plans.get(key);
+};
+
+/**
+ * Turn the table's alphabet into a regular expression: `g` is seven digits, `gB` seven to nine, `<` a
+ * capturing parenthesis.
+ * @param {string} text
+ */
+const decode = (text) =>
+  text.replace(/\(|<|([`-z])([A-Z]?)/g, (sign, low, more) => {
+    if (!low) return sign === '<' ? '(' : '(?:';
+    const least = low.charCodeAt() - 96;
+    return `\\d{${least},${least + (more && more.charCodeAt() - 64)}}`;
+  });
+
+/**
+ * @param {string} number
+ * @param {string} pattern
+ */
+const matches = (number, pattern) => re(`^(?:${decode(pattern)})$`).test(number);
+
+/**
+ * Judge a length: 1 possible, 2 longer than any, 0 anything else. Which lengths are possible
+ * follows from the pattern: every digit or class of digits in it stands for one digit.
+ * @param {number} length
+ * @param {Plan} plan
+ */
+const fits = (length, { pattern, local }) => {
+  const shape = pattern.replace(/\[[^\]]*\]|\d/g, 'a');
+  const possible = (/** @type {number} */ n) => matches('0'.repeat(n), shape);
+  if (local.includes(String.fromCharCode(96 + length))) return 0;
+  if (possible(length)) return 1;
+  for (let longer = length; longer < 21; longer++) if (possible(longer)) return 0;
+  return 2;
+};
+
+/**
+ * The value of a decimal digit of any script: decimal digits stand in Unicode in runs of ten.
+ * @param {string} char
+ */
+const valueOf = (char) => {
+  const point = /** @type {number} */ (char.codePointAt(0));
+  let value = 0;
+  while (re(DIGIT).test(String.fromCodePoint(point - value - 1))) value++;
+  return value % 10;
+};
+
+/**
+ * Reduce a number to ASCII digits. Three or more letters make it a vanity number, where letters
+ * stand for the digits of the keypad (and only ASCII digits count).
+ * @param {string} number
+ */
+const digits = (number) =>
+  /([a-z].*){3}/i.test(number)
+    ? number
+        .toUpperCase()
+        .replace(/[^A-Z\d]/g, '')
+        .replace(/[A-Z]/g, (c) => '22233344455566677778889999'[c.charCodeAt(0) - 65])
+    : number.replace(re('\\P{Nd}', 'gu'), '').replace(re(DIGIT, 'gu'), (c) => '' + valueOf(c));
+
+/** @param {string} number */
+const isViable = (number) => re(`^(?:${VIABLE})$`, 'iu').test(number);
+
+/** @param {string} number */
+const withoutPlus = (number) => number.replace(re(`^${PLUS}+`), '');
+
+/**
+ * Cut the part that may be a number out of the text; null where a phone-context (RFC 3966) is wrong.
+ * @param {string} text
+ */
+const extract = (text) => {
+  const at = text.indexOf(';phone-context=');
+  let number;
+  if (at < 0) {
+    const start = text.search(re(`${PLUS}|${DIGIT}`));
+    number = (start < 0 ? '' : text.slice(start)).replace(re('[^#\\p{L}\\p{N}]+$'), '');
+    number = number.replace(/[\\/] *x[^]*/, ''); // a second number
+  } else {
+    const context = text.slice(at + 15).split(';')[0];
+    if (!re(`^(?:${CONTEXT})$`).test(context)) return null;
+    const scheme = text.indexOf('tel:');
+    number = (context[0] === '+' ? context : '') + text.slice(scheme < 0 ? 0 : scheme + 4, at);
+  }
+  const subaddress = number.indexOf(';isub=');
+  return subaddress > 0 ? number.slice(0, subaddress) : number;
+};
+
+/** @param {string} number */
+const withoutExtension = (number) => {
+  const found = re(`(?:${EXTENSION})$`, 'iu').exec(number);
+  const before = found && number.slice(0, found.index);
+  return before !== null && isViable(before) ? before : number;
+};
+
+/**
+ * Strip or transform what may stand before a national number, unless that spoils a good number.
+ * @param {string} number
+ * @param {Plan} plan
+ */
+const withoutPrefix = (number, { prefix, transform, pattern }) => {
+  const found = prefix && re(`^(?:${decode(prefix)})`).exec(number);
+  if (!found) return number;
+  const rest = number.slice(found[0].length);
+  const last = found.length > 1 && found[found.length - 1];
+  const bare =
+    transform && last !== undefined
+      ? transform.replace(/\$(\d)/g, (_, group) => found[group] ?? '') + rest
+      : rest;
+  return matches(number, pattern) && !matches(bare, pattern) ? number : bare;
+};
+
+/**
+ * Separate the country code: a plan and the rest; undefined where the number names none; null where it
+ * must be refused.
+ * @param {string} number
+ * @param {Plan} [home]
+ * @returns {{plan: Plan, rest: string} | null | undefined}
+ */
+const splitCode = (number, home) => {
+  const bare = withoutPlus(number);
+  const plus = bare !== number;
+  let rest = digits(bare);
+  const idd = !plus && home && re(`^(?:${decode(home.idd)})`).exec(rest);
+  const dialled = idd && rest[idd[0].length] !== '0';
+  if (dialled) rest = rest.slice(idd[0].length);
+  if (plus || dialled) {
+    if (rest.length < 3) return null;
+    for (let size = 1; size < 4; size++) {
+      const plan = planOf(rest.slice(0, size));
+      if (plan) return { plan, rest: rest.slice(size) };
+    }
+    // What follows the plus is no country code: perhaps the plus was typed before an IDD.
+    return (plus && splitCode(bare, home)) || null;
+  }
+  if (!home || !rest.startsWith(home.code)) return undefined;
+  const national = withoutPrefix(rest.slice(home.code.length), home);
+  const better = !matches(rest, home.pattern) && matches(national, home.pattern);
+  return better || fits(rest.length, home) === 2
+    ? { plan: /** @type {Plan} */ (planOf(home.code)), rest: national }
+    : undefined;
+};
+
+/**
+ * Write a phone number as E.164, without its extension.
+ * @param {string} text in NFC
+ * @param {string} [region] ISO 3166 country, used where the number has no country code
+ * @returns {string | null} null where the number is not a possible one, or only inside its area
+ */
+export const e164 = (text, region = '') => {
+  const home = /^[a-z]{2}$/i.test(region) ? planOf(region.toUpperCase()) : undefined;
+  const whole = [...text].length > 250 ? '' : extract(withoutLater(text));
+  if (!whole || !isViable(whole) || !(home || withoutPlus(whole) !== whole)) return null;
+  const number = withoutExtension(whole);
+  const found = splitCode(number, home);
+  if (found === null) return null;
+  const { plan, rest } = found || { plan: /** @type {Plan} */ (home), rest: digits(number) };
+  return nationalToE164(rest, plan);
+};
+
+/**
+ * @param {string} number national digits, perhaps with a prefix
+ * @param {Plan} plan
+ */
+const nationalToE164 = (number, plan) => {
+  if (number.length < 2) return null;
+  const bare = withoutPrefix(number, plan);
+  const national = fits(bare.length, plan) ? bare : number;
+  const main = /** @type {Plan} */ (planOf(plan.code));
+  const possible = national.length < 18 && fits(national.length, main) === 1;
+  return possible ? '+' + plan.code + national : null;
+};

@@ -1,0 +1,253 @@
+// Each module by itself: no browser, no network.
+import assert from 'node:assert/strict';
+import { createHash, webcrypto } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { candidateDomains } from '../src/cookie.js';
+import { hash } from '../src/hash.js';
+import { createSensor, normalize } from '../src/index.js';
+import { hashPerson } from '../src/person.js';
+import { e164 } from '../src/phone.js';
+import { PLANS } from '../src/phone-table.js';
+import { createQueue } from '../src/queue.js';
+import { createSession } from '../src/session.js';
+import { sha256 } from '../src/sha256.js';
+import { createStore } from '../src/storage.js';
+import { createUid } from '../src/uid.js';
+import { clickIds, pageUrl } from '../src/url.js';
+import { uuid } from '../src/uuid.js';
+import { VERSION } from '../src/version.js';
+
+const node = (text) => createHash('sha256').update(text).digest('hex');
+
+/** A web storage in memory. */
+const storage = () => {
+  const items = new Map();
+  return {
+    items,
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, value) => void items.set(key, String(value)),
+    removeItem: (key) => void items.delete(key),
+  };
+};
+
+/** Run with the clock at a time. */
+const at = (t, ms) => {
+  t.mock.timers.reset();
+  t.mock.timers.enable({ apis: ['Date'], now: ms });
+};
+
+test('sha256 agrees with Node on every length around the block borders', () => {
+  for (let length = 0; length < 260; length++) {
+    const text = 'é'.repeat(length % 3) + 'x'.repeat(length);
+    assert.equal(sha256(text), node(text), `length ${length}`);
+  }
+});
+
+test('sha256 reads text as UTF-8, beyond the basic plane too', () => {
+  for (const text of ['', 'abc', '日本', '😀'.repeat(40), '\u0000', '\uffff']) {
+    assert.equal(sha256(text), node(text));
+  }
+});
+
+test('a salt stands before the normalised value', async () => {
+  const options = { salt: 'pepper', region: 'NL' };
+  assert.equal(await hash('phone', '06-12345678', options), node('pepper+31612345678'));
+});
+
+test('what is no text of a known type is refused', async () => {
+  for (const value of [null, undefined, 7, {}, ['a@b.c'], '']) {
+    assert.equal(normalize('email', value), null);
+    assert.equal(await hash('email', value), null);
+  }
+  for (const type of ['address', 'toString', '__proto__', undefined]) {
+    assert.equal(normalize(type, 'x'), null);
+  }
+});
+
+test('every plan of the table can be used', () => {
+  const regions = PLANS.split('=').flatMap((row) => /[A-Z]{2}/.exec(row.split(',')[0]) ?? []);
+  assert.equal(regions.length, 245);
+  for (const [region] of regions) assert.equal(e164('+31612345678', region), '+31612345678');
+});
+
+test('a region is two ASCII letters, or none', () => {
+  for (const region of ['', 'N', 'NLD', '001', '\ufb01', '31']) {
+    assert.equal(e164('06-12345678', region), null, region);
+  }
+});
+
+const DOMAINS = [
+  ['the widest first', 'a.b.example.co.uk', ['co.uk', 'example.co.uk', 'b.example.co.uk', 'a.b.example.co.uk']],
+  ['two labels', 'example.com', ['example.com']],
+  ['a single label has none', 'localhost', []],
+  ['an IPv4 address has none', '192.168.0.1', []],
+  ['an IPv6 address has none', '[::1]', []],
+];
+for (const [claim, host, domains] of DOMAINS) {
+  test(`domains of a cookie: ${claim}`, () => assert.deepEqual(candidateDomains(host), domains));
+}
+
+const ADDRESSES = [
+  ['fragment and token go', '/a/b?_uiaf_token=t&x=1#y', true, '/a/b?x=1'],
+  ['an address without parameters has no question mark', '/a?_uiaf_token=t', true, '/a'],
+  ['an encoded token name is a token', '/?%5Fuiaf%5Ftoken=t', true, '/'],
+  ['what is kept keeps its spelling', '/?q=a+b%20c&e', true, '/?q=a+b%20c&e'],
+  ['an email address in a parameter goes', '/?m=a%40b.c&n=1', true, '/?n=1'],
+  ['an email address in the path is masked', '/u/jane%40b.example/x', true, '/u/-/x'],
+  ['a handle in the path stays', '/@jane/post', true, '/@jane/post'],
+  ['a click id stays where advertising is allowed', '/?gclid=1', true, '/?gclid=1'],
+  ['a click id goes where advertising is not allowed', '/?gclid=1&x=2', false, '/?x=2'],
+];
+for (const [claim, path, advertise, told] of ADDRESSES) {
+  test(`page_url: ${claim}`, () => {
+    assert.equal(pageUrl(new URL(path, 'https://shop.example'), advertise), 'https://shop.example' + told);
+  });
+}
+
+test('click ids are raw: parameters first, then cookies', () => {
+  const location = new URL('https://shop.example/?gclid=A%2Bb%3D&ScCid=&x=1');
+  const cookies = { _fbp: 'fb.1', gclid: 'old', other: 'x' };
+  assert.deepEqual(clickIds(location, (name) => cookies[name]), { gclid: 'A+b=', _fbp: 'fb.1' });
+});
+
+test('a UUID is of version 4 and never the same', () => {
+  const form = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
+  const made = Array.from({ length: 500 }, () => uuid(webcrypto));
+  for (const one of made) assert.match(one, form);
+  assert.equal(new Set(made).size, made.length);
+});
+
+test('a person keeps hashes and the names of what was ignored, not its values', () => {
+  const given = { email: 'a@b.c', phone: 'secret', customer_id: 17, first_name: ' Jo ', nick: 'secret' };
+  assert.deepEqual(hashPerson(given, {}), {
+    identifiers: { email_hash: node('a@b.c'), customer_id: '17' },
+    attributes: { first_name_hash: node('jo') },
+    ignored: ['phone', 'nick'],
+  });
+});
+
+test('a key that every object has is an unknown key', () => {
+  assert.deepEqual(hashPerson({ constructor: 'x', toString: 'y' }, {}).identifiers, {});
+});
+
+test('a blank customer id is ignored', () => {
+  for (const customer_id of ['', ' \u3000', null, undefined, {}, true]) {
+    assert.deepEqual(hashPerson({ customer_id }, {}).ignored, ['customer_id']);
+  }
+});
+
+test('a storage that throws is replaced by memory', () => {
+  const store = createStore(() => {
+    throw new Error('blocked');
+  });
+  store.set('a', '1');
+  assert.equal(store.get('a'), '1');
+  store.set('a', null);
+  assert.equal(store.get('a'), null);
+});
+
+test('a session ends after 30 minutes without an event, not before', (t) => {
+  let made = 0;
+  const local = storage();
+  const session = createSession(createStore(() => local), () => `id${++made}`);
+  const minute = 60_000;
+  at(t, 1e12);
+  const first = session.get();
+  at(t, 1e12 + 29 * minute);
+  assert.equal(session.get(), first);
+  at(t, 1e12 + 58 * minute);
+  assert.equal(session.get(), first);
+  at(t, 1e12 + 88 * minute);
+  assert.notEqual(session.get(), first);
+  session.forget();
+  assert.equal(local.items.size, 0);
+});
+
+const fakeCookies = (jar = {}) => ({
+  jar,
+  get: (name) => jar[name],
+  set: (name, value) => void (jar[name] = value),
+  remove: (name) => void delete jar[name],
+});
+const SAMPLE = 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6.1647291600'; // UIAF's own, of version 1
+
+test('a uid is read from the cookie first, and mirrored', () => {
+  const cookies = fakeCookies({ uiaf_uid: SAMPLE });
+  const local = storage();
+  const uid = createUid(cookies, createStore(() => local), () => 'never');
+  assert.equal(uid.get(), SAMPLE);
+  assert.equal(local.items.get('uiaf_uid'), SAMPLE);
+});
+
+test('a lost cookie comes back from localStorage', () => {
+  const cookies = fakeCookies();
+  const local = storage();
+  local.setItem('uiaf_uid', SAMPLE);
+  assert.equal(createUid(cookies, createStore(() => local), () => 'never').get(), SAMPLE);
+  assert.equal(cookies.jar.uiaf_uid, SAMPLE);
+});
+
+test('something else under the name of the uid is not taken for one', (t) => {
+  at(t, 1647291600999);
+  const cookies = fakeCookies({ uiaf_uid: '<script>' });
+  assert.equal(createUid(cookies, createStore(storage), () => 'new').get(), 'new.1647291600');
+});
+
+test('peeking at a uid makes none', () => {
+  const cookies = fakeCookies();
+  const local = storage();
+  assert.equal(createUid(cookies, createStore(() => local), () => 'new').peek(), undefined);
+  assert.deepEqual([cookies.jar, local.items.size], [{}, 0]);
+});
+
+const event = (event_id, ts) => ({ event_id, _meta: { ts } });
+
+test('a queue forgets what is older than a day, and keeps one copy of an event', (t) => {
+  at(t, 1e12);
+  const local = storage();
+  const queue = createQueue(createStore(() => local));
+  queue.add(event('old', 1e12 - 86_400_001));
+  queue.add(event('a', 1e12));
+  queue.add(event('a', 1e12));
+  queue.add(event('b', 1e12));
+  assert.deepEqual(queue.read().map((one) => one.event_id), ['a', 'b']);
+  queue.remove(event('a'));
+  queue.remove(event('b'));
+  assert.equal(local.items.size, 0);
+});
+
+test('a queue holds fifty events, the newest', () => {
+  const local = storage();
+  const queue = createQueue(createStore(() => local));
+  for (let i = 0; i < 60; i++) queue.add(event(i, Date.now()));
+  assert.deepEqual(queue.read().map((one) => one.event_id), Array.from({ length: 50 }, (_, i) => i + 10));
+});
+test('a queue that somebody spoilt is empty', () => {
+  const local = storage();
+  const queue = createQueue(createStore(() => local));
+  for (const spoilt of ['{', '7', 'null', '[null]', '{"a":1}']) {
+    local.setItem('uiaf_queue', spoilt);
+    assert.deepEqual(queue.read(), []);
+  }
+});
+
+test('without a window the sensor is there and does nothing', async () => {
+  const sensor = createSensor({ endpoint: 'https://id.example.com' });
+  assert.deepEqual(await sensor.link({ email: 'a@b.c' }), { sent: false, reason: 'no_window' });
+  assert.deepEqual(await sensor.page(), { sent: false, reason: 'no_window' });
+  sensor.on('sent', () => {})();
+  sensor.consent('T1');
+  sensor.reset();
+  assert.equal(sensor.uid(), null);
+});
+
+test('the version is the one of the package', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  assert.equal(VERSION, version);
+});
+
+test('the snippet that pages paste is at most 300 bytes', () => {
+  const stub = readFileSync(new URL('../src/stub.html', import.meta.url));
+  assert.ok(stub.length <= 300, `${stub.length} bytes`);
+});
