@@ -101,7 +101,10 @@ def named_rules(name: str) -> Rules:
     """Rules from a file, or a preset by name. Raises RulesError."""
     path = Path(name)
     if path.exists():
-        return load_rules(path.read_text(encoding="utf-8"))
+        try:
+            return load_rules(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise RulesError(f"{name} cannot be read as rules: {error}") from None
     if name not in PRESETS:
         raise RulesError(f"{name} is neither a file nor a preset ({', '.join(PRESETS)})")
     return preset(name)

@@ -64,7 +64,7 @@ def _hash_line(line: bytes, region: str | None, salt: str) -> dict[str, str | No
     refused: dict[str, str | None] = {"normalized": None, "sha256": None, "reason": reason}
     try:
         asked = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return refused
     if not isinstance(asked, dict) or asked.get("type") not in KINDS or not isinstance(asked.get("value"), str):
         return refused

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
 
-from onefold.core._unicode14 import LATER
+from onefold.core._unicode14 import LATER, STAND_INS
 
 NORMALIZATION: Final = "uiaf-1"
 Kind = Literal["email", "phone", "name"]
@@ -26,6 +26,11 @@ _ENDS: Final = re.compile(f"^[{_SPACE}]+|[{_SPACE}]+$")
 _RUN: Final = re.compile(f"[{_SPACE}]+")
 _LATER: Final = re.compile(f"([{LATER}]+)")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_REGION: Final = re.compile("[A-Za-z]{2}")
+# Characters whose properties changed after Unicode 14, and those that stand in for them while a text is lower-cased.
+_CHANGED: Final = re.compile("[" + "".join(map(chr, STAND_INS)) + "".join(STAND_INS.values()) + "]")
+_STAND_INS: Final = re.compile("[" + "".join(STAND_INS.values()) + "]")
+_INERT: Final = "\ue000"  # private use: neither letter, digit nor punctuation in any version
 
 
 def normalize(kind: Kind, value: str, region: str | None = None) -> str | None:
@@ -36,7 +41,7 @@ def normalize(kind: Kind, value: str, region: str | None = None) -> str | None:
     if _SURROGATE.search(value):
         return None
     if kind == "phone":
-        return _phone(_piecewise(_nfc, value), region)
+        return _phone(_LATER.sub(_INERT, _piecewise(_nfc, value)), region)
     folded = _piecewise(_lower, value)
     return _email(folded) if kind == "email" else _name(folded)
 
@@ -57,7 +62,10 @@ def _nfc(text: str) -> str:
 
 
 def _lower(text: str) -> str:
-    return _nfc(_nfc(text).lower())  # lower-casing can leave a sequence that composes
+    composed = _nfc(text)
+    changed = iter(_CHANGED.findall(composed))
+    lowered = _STAND_INS.sub(lambda _: next(changed), composed.translate(STAND_INS).lower())
+    return _nfc(lowered)  # lower-casing can leave a sequence that composes
 
 
 def _piecewise(transform: Callable[[str], str], text: str) -> str:
@@ -90,7 +98,7 @@ def _phone(text: str, region: str | None) -> str | None:
     two towns share it.
     """
     try:
-        number = phonenumbers.parse(text, region.upper() if region else None)
+        number = phonenumbers.parse(text, region.upper() if region and _REGION.fullmatch(region) else None)
     except NumberParseException:
         return None
     if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:

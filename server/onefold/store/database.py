@@ -146,11 +146,11 @@ class Database:
             connection = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, cached_statements=256
             )
-        except (OSError, sqlite3.OperationalError) as error:
+            self._open.append(connection)
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+        except (OSError, sqlite3.DatabaseError) as error:  # also a file that is no database
             raise OnefoldError("unavailable", f"The database {self.path} cannot be opened: {error}.") from None
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        self._open.append(connection)
         return connection
 
     def _create(self) -> None:
@@ -171,7 +171,10 @@ def _as_unavailable() -> Iterator[None]:
 
 
 def _sqlite_path(url: str) -> str:
-    parsed = sqlalchemy.make_url(url)
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        raise ConfigError("store.url is not a URL; write sqlite:///path/to/onefold.db") from None
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise ConfigError(f"store.url: {parsed.drivername}:// is not supported; use sqlite:///path/to/onefold.db")
     path = Path(parsed.database)

@@ -41,10 +41,10 @@ def load_identifiers(reader: Reader, names: Names, graph: Graph, identifiers: It
     if not wanted:
         return
     graph.nodes.update(dict.fromkeys(wanted))
-    rows = reader.each("identifiers", [(names.id(i.type), pack_text(i.value)) for i in wanted])
-    for row in rows:
-        node = _node(row, names)
-        graph.nodes[node.identifier] = node
+    keys = {(names.id(i.type), pack_text(i.value)): i for i in wanted}
+    for row in reader.each("identifiers", list(keys)):
+        identifier = keys[row[:2]]
+        graph.nodes[identifier] = _node(identifier, row, names)
 
 
 def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int]) -> None:
@@ -58,7 +58,7 @@ def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int
         if survivor is not None and profile.key not in survivor.absorbed:
             survivor.absorbed.append(profile.key)
     for row in reader.each("members", wanted):
-        _adopt(graph, _node(row, names))
+        _adopt(graph, _node(Identifier(names.text(row[0]), unpack_text(row[1])), row, names))
     for kind, value, key in reader.each("shares", wanted):
         graph.profiles[key].shares[Identifier(names.text(kind), unpack_text(value))] = None
 
@@ -171,10 +171,10 @@ def written_from(row: Row, names: Names) -> Written:
     return Written(seq, event, Decision(OUTCOMES[outcome], key, trace=unpack_trace(trace, names.text)))
 
 
-def _node(row: Row, names: Names) -> Node:
-    kind, value, owner, shared, founded, linked_by, linked_at, first_seen, last_seen, source, tier, verified = row
+def _node(identifier: Identifier, row: Row, names: Names) -> Node:
+    _, _, owner, shared, founded, linked_by, linked_at, first_seen, last_seen, source, tier, verified = row
     return Node(
-        Identifier(names.text(kind), unpack_text(value)),
+        identifier,
         owner,
         bool(shared),
         founded,

@@ -4,6 +4,7 @@ Packing is a bijection: every text has exactly one packed form, so packed bytes 
 of the text.
 """
 
+import functools
 import re
 import uuid
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ _SECONDS: Final = re.compile(r"(0|[1-9][0-9]{0,11})", re.ASCII)
 _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 
+@functools.lru_cache(maxsize=16_384)  # within a batch the same text is looked up, journaled and saved
 def pack_text(text: str) -> bytes:
     """A first byte that names the form, then 32 bytes of a SHA-256 (h), a UUID (u), a UUID and seconds (v), or UTF-8
     (t).
