@@ -53,4 +53,4 @@ sensor: setup
 	cd sensor_js && npm run --silent build
 
 bench: setup
-	$(BIN)/python -m bench
+	$(BIN)/python tests/bench

@@ -68,7 +68,7 @@ def _print_diff(found: dict[str, Any]) -> None:
             click.echo(f"  refusals      {count} {word}: {rule}")
     for change in found["changes"]:
         verb = "would come apart into" if change["kind"] == "split" else "would be made of"
-        click.echo(f"\\n{change['profile']} {verb} {change['profiles']} profiles ({change['pairs']} pairs)")
+        click.echo(f"\n{change['profile']} {verb} {change['profiles']} profiles ({change['pairs']} pairs)")
         click.echo(f"  because {change['because']}")
         for example in change["examples"]:
             click.echo(f"    {example}")
@@ -89,7 +89,7 @@ def replay(verifying: bool, config_path: Path | None, db: str | None, as_json: b
     elif not found.differences:
         click.echo(f"{found.entries} journal entries give exactly the stored graph and ledger, ids included.")
     else:
-        click.echo("\\n".join(found.differences))
+        click.echo("\n".join(found.differences))
     if found.differences:
         stop(NO, "the store is not what its journal gives")
 

@@ -18,6 +18,8 @@ _PLACEHOLDERS: Final = (
     "anonymous", "guest", "distinct_id", "distinctid", "id", "not_authenticated", "email",
     "undefined", "true", "false", "null", "none", "nan", "nil", "[object object]", "0", "-1",
 )  # fmt: skip
+_PLACEHOLDER_SET: Final = frozenset(_PLACEHOLDERS)
+_LONGEST_PLACEHOLDER: Final = max(map(len, _PLACEHOLDERS))
 _SPELLINGS: Final = ("anonymous", "Anonymous", "guest", "Guest", "NULL", "None", "NaN", "True", "False")
 _ZERO_UUID: Final = re.compile(r"0{8}-?0{4}-?0{4}-?0{4}-?0{12}(\.\d+)?")
 _QUOTES: Final = "\"'`"
@@ -49,7 +51,9 @@ def is_placeholder(value: str) -> bool:
     bare = value.strip().lower()
     if len(bare) >= 2 and bare[0] == bare[-1] and bare[0] in _QUOTES:
         bare = bare[1:-1].strip()
-    return not bare or bare in _PLACEHOLDERS or _ZERO_UUID.fullmatch(bare) is not None
+    if len(bare) <= _LONGEST_PLACEHOLDER:
+        return not bare or bare in _PLACEHOLDER_SET
+    return bare[0] == "0" and _ZERO_UUID.fullmatch(bare) is not None
 
 
 def _null_hashes() -> frozenset[str]:

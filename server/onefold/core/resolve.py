@@ -6,13 +6,13 @@ event and the rules: it changes nothing, it returns a `Decision` whose steps `Gr
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
 from onefold.core.assertions import ASSERTED, Assertions
 from onefold.core.consent import Permitted
 from onefold.core.decision import Action, Decision, Outcome, Step
-from onefold.core.event import Event
+from onefold.core.event import CONSENT_UPDATE, Event
 from onefold.core.graph import Graph, Node, Profile
 from onefold.core.identifiers import STAND_IN, Identifier, stand_in
 from onefold.core.rules import WINDOW_MS, Conflict, Rules, TypeRule
@@ -28,7 +28,7 @@ def resolve(graph: Graph, permitted: Permitted, rules: Rules, seq: int) -> Decis
     working set that lacks something the event touches.
     """
     event = permitted.event
-    if not event.identifiers:
+    if not event.identifiers and event.kind == CONSENT_UPDATE:  # a withdrawal: on record, about nobody
         return Decision("recorded")
     admitted, drops = admit(event, rules)
     if not admitted:
@@ -36,6 +36,8 @@ def resolve(graph: Graph, permitted: Permitted, rules: Rules, seq: int) -> Decis
     if len(admitted) > 1 and (name := _contradiction(admitted, rules, graph.assertions)) is not None:
         detail = f"The event carries two values of {name}, which is unique: it cannot be about one person."
         return Decision("refused", trace=drops, code="contradictory_identifiers", detail=detail)
+    if (owner := _sole_owner(graph, admitted)) is not None:
+        return Decision("attached", owner, tuple(admitted), drops)
     votes = _votes(graph, admitted, event.session_id)
     if not votes:
         return Decision("recorded", identifiers=tuple(admitted))
@@ -73,7 +75,7 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
 
 def _nothing_left(drops: Iterable[Step]) -> str:
     reasons = ", ".join(f"{_type_of(step)} ({step.code})" for step in drops)
-    return f"No usable identifier is left on the event: {reasons}."
+    return f"No usable identifier is left on the event: {reasons or 'it came without any'}."
 
 
 def _type_of(step: Step) -> str:
@@ -86,11 +88,23 @@ def _type_of(step: Step) -> str:
 
 def _contradiction(admitted: Sequence[Identifier], rules: Rules, assertions: Assertions) -> str | None:
     """The unique type of which the event carries two values, if there is one. Values an operator joined are one."""
-    for _, group in groupby(admitted, key=lambda identifier: identifier.type):
-        values = list(group)
-        if rules.rule_of(values[0].type).limit == 1 and assertions.distinct(values) > 1:
-            return values[0].type
+    for one, other in pairwise(admitted):  # those of one type stand beside each other
+        if one.type == other.type and rules.rule_of(one.type).limit == 1:
+            values = [identifier for identifier in admitted if identifier.type == one.type]
+            if assertions.distinct(values) > 1:
+                return one.type
     return None
+
+
+def _sole_owner(graph: Graph, admitted: Sequence[Identifier]) -> int | None:
+    """The profile that owns every identifier of the event already: most events only confirm what is known."""
+    owner = None
+    for identifier in admitted:
+        node = graph.node(identifier)
+        if node is None or node.owner is None or (owner is not None and node.owner != owner):
+            return None
+        owner = node.owner
+    return None if graph.assertions.joined else owner
 
 
 # Step 3: a shared identifier does not vote; a stand-in takes its place.

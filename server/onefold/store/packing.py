@@ -6,7 +6,6 @@ of the text.
 
 import functools
 import re
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final, get_args
 
@@ -42,10 +41,14 @@ def unpack_text(packed: bytes) -> str:
     if form == b"h":
         return rest.hex()
     if form == b"u":
-        return str(uuid.UUID(bytes=bytes(rest)))
+        return _uuid_text(rest.hex())
     if form == b"v":
-        return f"{uuid.UUID(bytes=bytes(rest[:16]))}.{int.from_bytes(rest[16:], 'big')}"
+        return f"{_uuid_text(rest[:16].hex())}.{int.from_bytes(rest[16:], 'big')}"
     return bytes(rest).decode()
+
+
+def _uuid_text(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def pack_identifiers(identifiers: Sequence[Identifier], intern: Callable[[str], int]) -> bytes:

@@ -1,0 +1,94 @@
+"""How fast the journal is run again, verified and simulated, beside a baseline that only reads and decodes it.
+
+Each measurement is a process of its own, so that its peak memory is its own too.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from onefold.core.presets import preset
+from onefold.core.rules import default_rules
+from onefold.engine.history import Journal
+from onefold.engine.ingest import Ingest
+from onefold.engine.simulate import simulate
+from onefold.engine.verify import verify
+from onefold.store.database import Database
+
+from population import IDENTIFIERS_A_PERSON, mixed_stream
+from stored import SECRET, populated
+
+_BATCH: Final = 1_000
+
+
+def journaled(folder: Path, events: int) -> Path:
+    """A database into which a mixed stream was really ingested: a population of a tenth of the events, then the rest."""
+    path = folder / f"journal-{events}.db"
+    if not path.exists():
+        people = events // 10
+        populated(folder, people * IDENTIFIERS_A_PERSON).rename(path)
+        ingest = Ingest(Database(f"sqlite:///{path}"), default_rules(), SECRET, most=_BATCH)
+        batch = []
+        for event in mixed_stream(events - people, people, first=people):
+            batch.append(event)
+            if len(batch) == _BATCH:
+                ingest.take(batch)
+                batch = []
+        ingest.take(batch)
+    return path
+
+
+def read_only(database: Database) -> None:
+    """The baseline: every entry is read and decoded, and nothing is done with it."""
+    with database.snapshot() as reader:
+        for _ in Journal(reader).entries():
+            pass
+
+
+def replay_only(database: Database) -> None:
+    """`onefold replay --verify`."""
+    found = verify(database, default_rules(), SECRET)
+    assert not found.differences, found.differences
+
+
+def simulate_only(database: Database) -> None:
+    """`onefold simulate --rules strict`."""
+    simulate(database, preset("strict"), SECRET)
+
+
+WORK: Final[dict[str, Callable[[Database], None]]] = {
+    "read and decode": read_only,
+    "replay --verify": replay_only,
+    "simulate": simulate_only,
+}
+
+
+def measure(folder: Path, events: int) -> dict[str, dict[str, float]]:
+    """Events per second, ratio to the baseline, and peak memory in MB, for each kind of work."""
+    path = journaled(folder, events)
+    found = {}
+    for name in WORK:
+        command = [sys.executable, __file__, name, str(path)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        found[name] = {"events/s": events / told["seconds"], "peak MB": told["peak_kb"] / 1024}
+    for figures in found.values():
+        figures["ratio"] = figures["events/s"] / found["read and decode"]["events/s"]
+    return found
+
+
+def _main(name: str, path: str) -> None:
+    database = Database(f"sqlite:///{path}")
+    started = time.perf_counter()
+    WORK[name](database)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "peak_kb": peak}))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

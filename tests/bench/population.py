@@ -1,0 +1,75 @@
+"""A made-up population and the mixed stream of events it sends; the same seed gives the same events."""
+
+import hashlib
+import random
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+from onefold.core.consent import Permitted, Policy, Refused, gate
+from onefold.core.event import IDENTITY_LINK, PAGE_VIEW, Event
+from onefold.core.identifiers import Identifier
+
+IDENTIFIERS_A_PERSON: Final = 3
+_START_MS: Final = 1_700_000_000_000
+_SEED: Final = 20_260_101
+
+
+def uid(person: int, device: int = 0) -> Identifier:
+    """A browser of a person."""
+    digest = hashlib.sha256(f"uid {person} {device}".encode()).digest()
+    return Identifier("uid", f"{uuid.UUID(bytes=digest[:16], version=4)}.{1_600_000_000 + person % 10_000_000}")
+
+
+def known(person: int) -> tuple[Identifier, ...]:
+    """A person who has logged in: a browser, an address, a customer number."""
+    email = hashlib.sha256(f"email {person}".encode()).hexdigest()
+    return uid(person), Identifier("email_hash", email), Identifier("customer_id", f"CUS{person}")
+
+
+def event(number: int, kind: str, identifiers: tuple[Identifier, ...]) -> Event:
+    """Event number so and so."""
+    digest = hashlib.sha256(f"event {number}".encode()).digest()
+    return Event(
+        event_id=str(uuid.UUID(bytes=digest[:16])),
+        kind=kind,
+        ts=_START_MS + number * 10,
+        received_at=_START_MS + number * 10,
+        identifiers=identifiers,
+        tier="T1",
+        session_id=str(uuid.UUID(bytes=digest[16:])),
+        site="brand-a",
+        body={"page_url": "https://brand-a.example/account/login", "trigger": "login", "normalization": "uiaf-1"},
+    )
+
+
+def mixed_stream(count: int, people: int, first: int) -> Iterator[Permitted]:
+    """60 % page views of known browsers, 30 % identity_link, 10 % new visitors.
+
+    Of the links 70 % repeat what is known, 20 % are a known person's login on a new visitor's browser, 10 % a new person's first one.
+    """
+    chance = random.Random(_SEED)
+    visitors: list[Identifier] = []
+    fresh = people
+    for number in range(first, first + count):
+        dice = chance.random()
+        if dice < 0.6:
+            kind, identifiers = PAGE_VIEW, (uid(chance.randrange(people)),)
+        elif dice < 0.81 or not visitors:
+            kind, identifiers = IDENTITY_LINK, known(chance.randrange(people))
+        elif dice < 0.87:
+            kind, identifiers = IDENTITY_LINK, (visitors.pop(), *known(chance.randrange(people))[1:])
+        elif dice < 0.9:
+            kind, identifiers, fresh = IDENTITY_LINK, known(fresh), fresh + 1
+        else:
+            fresh += 1
+            visitors.append(uid(fresh, device=1))
+            kind, identifiers = PAGE_VIEW, (visitors[-1],)
+        yield permitted(event(number, kind, identifiers))
+
+
+def permitted(arrived: Event) -> Permitted:
+    """The event past the gate."""
+    passed = gate(arrived, Policy())
+    assert not isinstance(passed, Refused)
+    return passed
