@@ -82,8 +82,7 @@ class Database:
         self.path = _sqlite_path(url)
         self._writing = threading.Lock()
         self._writer: sqlite3.Connection | None = None
-        self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -104,14 +103,15 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
-        """A consistent view to read from, on this thread's own connection. Raises `unavailable`."""
+        """A consistent view to read from, on a connection of its own. Raises `unavailable`."""
         with _as_unavailable():
-            connection = self._reader()
+            connection = self._take_reader()
             connection.execute("begin")
             try:
                 yield Reader(connection)
             finally:
                 connection.execute("rollback")
+                self._idle.append(connection)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; does nothing when it is there already."""
@@ -126,19 +126,19 @@ class Database:
             engine.dispose()
 
     def close(self) -> None:
-        """Close every connection; the database can be used again afterwards."""
+        """Close every connection that is not in use; the database can be used again afterwards."""
         with self._writing:
-            for connection in self._open:
-                connection.close()
-            self._open.clear()
-            self._writer = None
-            self._local = threading.local()
+            while self._idle:
+                self._idle.pop().close()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
 
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        return connection
+    def _take_reader(self) -> sqlite3.Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -146,7 +146,6 @@ class Database:
             connection = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, cached_statements=256
             )
-            self._open.append(connection)
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
         except (OSError, sqlite3.DatabaseError) as error:  # also a file that is no database
