@@ -38,6 +38,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	cd sensor_js && npm run --silent typecheck && npm run --silent check-dist
+	sensor_js/node_modules/.bin/tsc -p tsconfig.json
 
 test: check browsers
 	cd sensor_js && npm test --silent

@@ -92,6 +92,9 @@ const ghosts = new Map();
 let feed = null;
 let drawn = '';
 let columnsDrawn = 0;
+
+/** Below this the text would be too small to read, and the picture scrolls sideways instead. */
+const LEAST_SCALE = 0.8;
 let timer = 0;
 let calming = 0;
 
@@ -384,7 +387,9 @@ function spread(nodes, x, top, bottom) {
 function picture(state, room) {
   if (!state.profiles.length) return html('p', { class: 'empty' }, 'Nobody yet. Open one of the sites and allow all.');
   const plan = arrange(state, room);
-  const size = { width: plan.width + 16, height: plan.height, viewBox: `-2 0 ${plan.width + 16} ${plan.height}` };
+  const wide = plan.width + 16;
+  const scale = Math.min(1, Math.max(LEAST_SCALE, (room + 16) / wide)); // a little smaller rather than cut off
+  const size = { width: wide * scale, height: plan.height * scale, viewBox: `-2 0 ${wide} ${plan.height}` };
   return svg(
     'svg',
     { ...size, role: 'img', 'aria-label': summary(state) },
