@@ -197,23 +197,30 @@ def _retire(
 def _hand_over(graph: Graph, plan: Plan, before: dict[int, list[Identifier]], event: Event) -> list[Identifier]:
     """Give every identifier to the part it belongs to; returns those that are shared from now on.
 
-    A stand-in that nothing asks for any more belongs to nobody.
+    An identifier that no entry asks for any more stays where it was, unless a separation forbids it; a stand-in
+    belongs to nobody.
     """
     newly_shared = []
-    for key, identifiers in before.items():
-        for identifier in identifiers:
-            if plan.fresh.nodes.get(identifier) is None:
-                node = graph.touched(identifier, event)
-                node.owner = None if identifier.type == STAND_IN else graph.survivor(key)
-                if node.owner is not None:
-                    graph.profiles[node.owner].members[identifier] = node
     for identifier, fresh in plan.fresh.nodes.items():
         if fresh is not None:
             node = graph.touched(identifier, event)
             if fresh.shared and not node.shared:
                 newly_shared.append(identifier)
             _become(graph, node, fresh)
+    for key, identifiers in before.items():
+        for identifier in sorted(identifiers):
+            if plan.fresh.nodes.get(identifier) is None:
+                _leave(graph, identifier, graph.survivor(key), event)
     return newly_shared
+
+
+def _leave(graph: Graph, identifier: Identifier, key: int, event: Event) -> None:
+    """Let an identifier stay with a profile where it may."""
+    node, members = graph.touched(identifier, event), graph.profiles[key].members
+    stays = identifier.type != STAND_IN and graph.assertions.keeps_apart([identifier], members) is None
+    node.owner = key if stays else None
+    if stays:
+        members[identifier] = node
 
 
 def _become(graph: Graph, node: Node, fresh: Node) -> None:

@@ -62,13 +62,25 @@ def _named(
     """The identifiers of the profile that an entry names, a shared one by the stand-in of its session."""
     if entry.event.kind == ASSERTION and assertion_of(entry.event).kind != "join":
         return
-    refused = set() if refused_too else {step.identifier for step in entry.decision.refusals}
-    for identifier in admit(entry.event, situation.rules)[0]:
+    refused = set() if refused_too else {_canonical(situation.rules, step.identifier) for step in entry.decision.refusals}
+    usable = set(admit(entry.event, situation.rules)[0]) if everything else set()
+    for identifier in _carried(situation.rules, entry.event):
         substitute = stand_in(identifier, entry.event.session_id)
-        if (everything or identifier in profile.members) and identifier not in refused:
+        if (identifier in profile.members or identifier in usable) and identifier not in refused:
             yield identifier
         elif substitute in profile.members:
             yield substitute
+
+
+def _carried(rules: Rules, event: Event) -> list[Identifier]:
+    """What an event carried, most trusted first. Other rules may have taken it than those that hold now."""
+    carried = {_canonical(rules, sent) for sent in event.identifiers}
+    return sorted(carried, key=lambda identifier: (rules.rule_of(identifier.type).priority, identifier))
+
+
+def _canonical(rules: Rules, sent: Identifier) -> Identifier:
+    rule = rules.rule(sent.type)
+    return sent if rule is None else Identifier(rule.name, rule.canonical(sent.value))
 
 
 def _shortest(evidence: Sequence[tuple[Written, tuple[Identifier, ...]]], a: Identifier, b: Identifier) -> list[Step]:
@@ -211,7 +223,7 @@ def _naming_both(situation: Situation, profiles: Sequence[Profile]) -> list[Writ
     one, other = ({*profile.members, *profile.shares} for profile in profiles)
     found = []
     for entry in situation.written([profile.key for profile in profiles]):
-        named = set(admit(entry.event, situation.rules)[0])
+        named = set(_carried(situation.rules, entry.event))
         if named & one and named & other and entry.event.kind != ASSERTION and _refusing(entry):
             found.append(entry)
     return found

@@ -12,7 +12,7 @@ from demo_site import create_app as create_site
 from onefold.errors import OnefoldError
 from onefold.web.app import create_app
 from onefold.web.problems import problem
-from onefold.web.serving import CONFIG_VARIABLE, configured
+from onefold.web.serving import CONFIG_VARIABLE, configured, die_with_parent
 
 BRANDS: Final = ("brand-a", "brand-b", "blog")
 PORT_VARIABLE: Final = "ONEFOLD_DEMO_PORT"
@@ -56,6 +56,7 @@ def prepare(port: int) -> Path:
 
 def application() -> Application:
     """All four applications behind one door."""
+    die_with_parent()
     at = urls(int(os.environ[PORT_VARIABLE]))
     hosts: dict[str, Application] = {"id.localhost": create_app(configured(), demo=True).wsgi_app}
     for brand in BRANDS:

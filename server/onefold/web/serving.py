@@ -3,6 +3,8 @@ one builds the same.
 """
 
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +19,12 @@ from onefold.web.app import create_app
 CONFIG_VARIABLE: Final = "ONEFOLD_CONFIG"
 MIGRATE_VARIABLE: Final = "ONEFOLD_MIGRATE"
 _THREADS: Final = 16
+_PARENT_CHECK_SECONDS: Final = 0.25
 
 
 def endpoint() -> Flask:
     """The endpoint of this process, as the environment describes it."""
+    die_with_parent()
     return create_app(configured(), migrate=os.environ.get(MIGRATE_VARIABLE) != "no")
 
 
@@ -28,6 +32,18 @@ def configured() -> Config:
     """The configuration that `ONEFOLD_CONFIG` names, with the environment laid over it."""
     path = os.environ.get(CONFIG_VARIABLE)
     return load_config(Path(path) if path else None)
+
+
+def die_with_parent() -> None:
+    """End this worker when the process that started it is gone: killed outright, it cannot say so itself."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_CHECK_SECONDS)
+        os._exit(1)  # what was answered is committed; nobody is left to finish the rest for
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def run(target: str, host: str, port: int) -> None:
