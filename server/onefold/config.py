@@ -76,14 +76,23 @@ def load_config(path: Path | None, environment: Mapping[str, str] | None = None)
     document = _with_environment(document, os.environ if environment is None else environment)
     _check_keys("", document, _TOP_KEYS)
     folder = path.parent if path is not None else Path()
+    store: StoreConfig = _section("store", document)
     return Config(
         server=_section("server", document),
-        store=_section("store", document),
+        store=store,
         tokens=_section("tokens", document),
         sites=_sites(document.get("sites", [])),
         rules=_rules(document, folder),
-        secrets_path=str(folder / str(document.get("secrets_path", "onefold.secrets"))),
+        secrets_path=str(
+            folder / str(document["secrets_path"]) if "secrets_path" in document else _beside(store, folder)
+        ),
     )
+
+
+def _beside(store: StoreConfig, folder: Path) -> Path:
+    """Where the secrets are by default: beside the database they belong to, or beside the configuration."""
+    _, sqlite, database = store.url.partition("sqlite:///")
+    return (Path(database).parent if sqlite else folder) / "onefold.secrets"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def _named(
     """The identifiers of the profile that an entry names, a shared one by the stand-in of its session."""
     if entry.event.kind == ASSERTION and assertion_of(entry.event).kind != "join":
         return
-    refused = set() if refused_too else {_canonical(situation.rules, step.identifier) for step in entry.decision.refusals}
+    refused = (
+        set() if refused_too else {_canonical(situation.rules, step.identifier) for step in entry.decision.refusals}
+    )
     usable = set(admit(entry.event, situation.rules)[0]) if everything else set()
     for identifier in _carried(situation.rules, entry.event):
         substitute = stand_in(identifier, entry.event.session_id)
