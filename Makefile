@@ -52,6 +52,7 @@ browsers:
 
 sensor: setup
 	cd sensor_js && npm run --silent build
+	$(BIN)/python docs/generate.py
 
 bench: setup
-	$(BIN)/python tests/bench
+	PYTHONPATH=tests $(BIN)/python -m bench

@@ -19,6 +19,8 @@ import msgspec
 from onefold.errors import ConfigError
 
 ENV_PREFIX: Final = "ONEFOLD_"
+CONFIG_VARIABLE: Final = "ONEFOLD_CONFIG"
+"""The environment variable that names the configuration file to the processes that serve."""
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,14 +1,13 @@
-"""`make bench`: every measurement, each as a ratio against a baseline of the same run. Absolute numbers are this machine's only.
+"""`make bench`: every measurement, each as a ratio against a baseline of the same run.
 
-    python tests/bench [--quick] [ingestion|journal …]
+make bench, or PYTHONPATH=tests python -m bench [--quick] [ingestion|journal …]
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-import ingestion
-import journal
+from bench import ingestion, journal
 
 
 def main() -> None:

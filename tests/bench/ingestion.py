@@ -1,4 +1,4 @@
-"""How fast events are ingested, beside a baseline that writes the very same rows in the same batches and resolves nothing."""
+"""How fast events are ingested, beside a baseline that only writes the same rows in the same batches."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,13 +7,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.population import IDENTIFIERS_A_PERSON, mixed_stream
+from bench.stored import SECRET, copy_of, populated
 from onefold.core.consent import Permitted
 from onefold.core.rules import default_rules
 from onefold.engine.ingest import Ingest
 from onefold.store.database import Database, Transaction
-
-from population import IDENTIFIERS_A_PERSON, mixed_stream
-from stored import SECRET, copy_of, populated
 
 BATCH = 256
 Writes = list[tuple[str, str, list[Any]]]

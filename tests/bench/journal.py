@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bench.population import IDENTIFIERS_A_PERSON, mixed_stream
+from bench.stored import SECRET, populated
 from onefold.core.presets import preset
 from onefold.core.rules import default_rules
 from onefold.engine.history import Journal
@@ -20,14 +22,11 @@ from onefold.engine.simulate import simulate
 from onefold.engine.verify import verify
 from onefold.store.database import Database
 
-from population import IDENTIFIERS_A_PERSON, mixed_stream
-from stored import SECRET, populated
-
 _BATCH: Final = 1_000
 
 
 def journaled(folder: Path, events: int) -> Path:
-    """A database into which a mixed stream was really ingested: a population of a tenth of the events, then the rest."""
+    """A database into which a mixed stream was really ingested, after a population of a tenth of the events."""
     path = folder / f"journal-{events}.db"
     if not path.exists():
         people = events // 10
@@ -73,7 +72,7 @@ def measure(folder: Path, events: int) -> dict[str, dict[str, float]]:
     path = journaled(folder, events)
     found = {}
     for name in WORK:
-        command = [sys.executable, __file__, name, str(path)]
+        command = [sys.executable, "-m", "bench.journal", name, str(path)]
         told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         found[name] = {"events/s": events / told["seconds"], "peak MB": told["peak_kb"] / 1024}
     for figures in found.values():

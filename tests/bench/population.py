@@ -46,13 +46,15 @@ def event(number: int, kind: str, identifiers: tuple[Identifier, ...]) -> Event:
 def mixed_stream(count: int, people: int, first: int) -> Iterator[Permitted]:
     """60 % page views of known browsers, 30 % identity_link, 10 % new visitors.
 
-    Of the links 70 % repeat what is known, 20 % are a known person's login on a new visitor's browser, 10 % a new person's first one.
+    Of the links 70 % repeat what is known, 20 % are a known person's login on a new visitor's browser, and 10 % a new
+    person's first one.
     """
     chance = random.Random(_SEED)
     visitors: list[Identifier] = []
     fresh = people
     for number in range(first, first + count):
         dice = chance.random()
+        identifiers: tuple[Identifier, ...]
         if dice < 0.6:
             kind, identifiers = PAGE_VIEW, (uid(chance.randrange(people)),)
         elif dice < 0.81 or not visitors:

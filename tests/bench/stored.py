@@ -1,9 +1,11 @@
-"""A database that holds a population, made without resolving: every person's one login, as ingestion would have stored it."""
+"""A database that holds a population, made without resolving: one login of every person."""
 
 import shutil
+import sqlite3
 from itertools import islice
 from pathlib import Path
 
+from bench.population import IDENTIFIERS_A_PERSON, event, known
 from onefold.core.decision import Decision, Step
 from onefold.core.event import IDENTITY_LINK
 from onefold.core.graph import Graph
@@ -11,8 +13,6 @@ from onefold.core.ledger import Entry
 from onefold.store.database import Database
 from onefold.store.graph_store import Written, add_journal, add_ledger, save_graph
 from onefold.store.names import Names
-
-from population import IDENTIFIERS_A_PERSON, event, known
 
 SECRET = b"the bench's own id secret, no other"
 _CHUNK = 5_000
@@ -63,8 +63,6 @@ def _store(database: Database, people: list[int]) -> None:
 
 
 def _checkpoint(database: Database) -> None:
-    import sqlite3
-
     connection = sqlite3.connect(database.path)
     connection.execute("pragma wal_checkpoint(truncate)")
     connection.close()

@@ -14,13 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from onefold import __version__
-from onefold.config import Config, Secrets, load_config, load_secrets
+from onefold.config import CONFIG_VARIABLE, Config, Secrets, load_config, load_secrets
 from onefold.core.presets import PRESETS, preset
 from onefold.core.rules import Rules, load_rules, parse_rules
 from onefold.engine.history import Journal
 from onefold.errors import ConfigError, OnefoldError, RulesError
 from onefold.store.database import Database
-from onefold.web import serving
 
 NO: Final = 1
 USAGE: Final = 2
@@ -86,7 +85,7 @@ def configuration(path: Path | None, db: str | None) -> Config:
     if path is None and DEFAULT_CONFIG.exists():
         path = DEFAULT_CONFIG
     if path is not None:
-        os.environ[serving.CONFIG_VARIABLE] = str(path)
+        os.environ[CONFIG_VARIABLE] = str(path)
     if db is not None:
         os.environ["ONEFOLD_STORE_URL"] = db
     return load_config(path)

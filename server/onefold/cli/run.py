@@ -11,14 +11,15 @@ from onefold.config import load_config, load_secrets
 from onefold.core.rules import parse_rules
 from onefold.errors import ConfigError
 from onefold.store.database import Database
-from onefold.web import demo as demonstration
-from onefold.web import serving
 
 
 @command("demo", "onefold demo --port 8000")
 @click.option("--port", default=8000, show_default=True, help="The port all demonstration sites share.")
 def demo(port: int) -> None:
     """Run everything on this machine: two brands, a blog, and the endpoint with a live picture of the graph."""
+    from onefold.web import demo as demonstration  # here, because the other commands need no web server
+    from onefold.web import serving
+
     folder = demonstration.prepare(port)
     at = demonstration.urls(port)
     click.echo("Onefold demonstration (this machine only; nothing here is a real shop)\n")
@@ -38,6 +39,8 @@ def demo(port: int) -> None:
 @click.option("--no-migrate", is_flag=True, help="Leave the schema as it is.")
 def serve(config_path: Path | None, db: str | None, host: str, port: int, processes: int, no_migrate: bool) -> None:
     """Run the endpoint."""
+    from onefold.web import serving  # here, because the other commands need no web server
+
     config = configuration(config_path, db)
     if processes != 1:
         raise ConfigError("SQLite has one writer, so the endpoint runs as one process; leave --processes at 1")

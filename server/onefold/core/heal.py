@@ -2,8 +2,8 @@
 
 When an identifier turns out to be shared, what it joined before may have been wrong. The profiles that owned it are
 resolved again, in order, with that identifier *suspect*: it may still join anonymous activity to the first person it
-meets, but never two known people. What other evidence holds together stays together. Source: resolution.md,
-"Healing".
+meets, but never two known people. What other evidence holds together stays together. Worked through in
+docs/explanation/healing-and-corrections.md.
 
 `reresolve` is pure: it reads the graph and returns a plan. `carry_out` changes the graph and returns the ledger
 entries.
@@ -29,12 +29,16 @@ _NOW = 2**62
 
 
 class Plan(msgspec.Struct):
-    """What came of resolving `keys` again: a graph of their own, and which of its profiles each entry belongs to."""
+    """What came of resolving `keys` again: a graph of their own, and which of its profiles each entry belongs to.
+
+    `founders` are the identifiers that founded its profiles, `named` all that the entries still name.
+    """
 
     keys: tuple[int, ...]
     fresh: Graph
-    attributed: dict[int, int]
-    founders: dict[int, Identifier]
+    attributed: dict[int, int] = {}
+    founders: dict[int, Identifier] = {}
+    named: set[Identifier] = set()
 
 
 def reresolve(graph: Graph, keys: Iterable[int], past: Past, rules: Rules) -> Plan:
@@ -68,7 +72,7 @@ def _shared_since(graph: Graph, group: Sequence[int], past: Past, rules: Rules) 
 
 
 def _try(graph: Graph, group: tuple[int, ...], past: Past, rules: Rules, shared: dict[Identifier, int]) -> Plan:
-    plan = Plan(group, Graph(graph.secret, assertions=graph.assertions), {}, {})
+    plan = Plan(group, Graph(graph.secret, assertions=graph.assertions))
     plan.fresh.suspects = frozenset(shared)
     plan.fresh.is_foreign = lambda identifier: _is_foreign(graph, group, identifier)
     waiting = sorted(shared, key=lambda identifier: (shared[identifier], identifier))
@@ -108,6 +112,7 @@ def _still_joins(graph: Graph, event: Event) -> bool:
 
 def _replay(plan: Plan, event: Event, rules: Rules, seq: int) -> None:
     decision = resolve(plan.fresh, readmit(event), rules, seq)
+    plan.named.update(decision.identifiers)
     if decision.profile is None:
         return
     plan.fresh.apply(decision, event, seq)
@@ -197,8 +202,8 @@ def _retire(
 def _hand_over(graph: Graph, plan: Plan, before: dict[int, list[Identifier]], event: Event) -> list[Identifier]:
     """Give every identifier to the part it belongs to; returns those that are shared from now on.
 
-    An identifier that no entry asks for any more stays where it was, unless a separation forbids it; a stand-in
-    belongs to nobody.
+    One that no entry links any more belongs to nobody. But where no entry even names it, because the rules of today
+    drop it, it stays where it was, unless it is a stand-in or a separation forbids it.
     """
     newly_shared = []
     for identifier, fresh in plan.fresh.nodes.items():
@@ -210,17 +215,19 @@ def _hand_over(graph: Graph, plan: Plan, before: dict[int, list[Identifier]], ev
     for key, identifiers in before.items():
         for identifier in sorted(identifiers):
             if plan.fresh.nodes.get(identifier) is None:
-                _leave(graph, identifier, graph.survivor(key), event)
+                _leave(graph, identifier, None if identifier in plan.named else graph.survivor(key), event)
     return newly_shared
 
 
-def _leave(graph: Graph, identifier: Identifier, key: int, event: Event) -> None:
-    """Let an identifier stay with a profile where it may."""
-    node, members = graph.touched(identifier, event), graph.profiles[key].members
-    stays = identifier.type != STAND_IN and graph.assertions.keeps_apart([identifier], members) is None
-    node.owner = key if stays else None
-    if stays:
-        members[identifier] = node
+def _leave(graph: Graph, identifier: Identifier, key: int | None, event: Event) -> None:
+    """Let an identifier stay with a profile, where there is one and it may."""
+    node = graph.touched(identifier, event)
+    node.owner = None
+    if key is None or identifier.type == STAND_IN:
+        return
+    members = graph.profiles[key].members
+    if graph.assertions.keeps_apart([identifier], members) is None:
+        node.owner, members[identifier] = key, node
 
 
 def _become(graph: Graph, node: Node, fresh: Node) -> None:

@@ -13,7 +13,7 @@ PROFILE_ID_PATTERN: Final = re.compile(r"of_[a-z2-7]{26}")
 SHA256_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 
 # Values that software writes where it has no value. Sources: the illegal ids of PostHog's person merging,
-# Segment's suggested blocked values, and resolution.md. Compared case-insensitively.
+# Segment's suggested blocked values. Compared case-insensitively.
 _PLACEHOLDERS: Final = (
     "anonymous", "guest", "distinct_id", "distinctid", "id", "not_authenticated", "email",
     "undefined", "true", "false", "null", "none", "nan", "nil", "[object object]", "0", "-1",

@@ -1,8 +1,9 @@
 """Resolve one event: which profile it belongs to, and what that changes. The heart of Onefold.
 
-`resolve` follows resolution.md, "The algorithm", step by step. It is a pure function of the graph, the permitted
-event and the rules: it changes nothing, it returns a `Decision` whose steps `Graph.apply` carries out. Every driver
-(ingestion, replay, simulation, a file on the command line) calls this one function, so all of them agree.
+`resolve` follows docs/explanation/how-resolution-works.md step by step. It is a pure function of the graph, the
+permitted event and the rules: it changes nothing, it returns a `Decision` whose steps `Graph.apply` carries out.
+Every driver (ingestion, replay, simulation, a file on the command line) calls this one function, so all of them
+agree.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

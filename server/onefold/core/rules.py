@@ -1,6 +1,6 @@
 """Rules: how each identifier type behaves. Parsed from TOML (or JSON), every key with a default, typos refused by name.
 
-The keys and the defaults are documented in docs/reference/rules.md; the source is resolution.md, "Rules".
+The keys and the defaults are documented in docs/reference/rules.md.
 """
 
 import difflib
@@ -125,7 +125,7 @@ _TYPE_KEYS: Final = (
 
 
 def default_rules() -> Rules:
-    """The rules of resolution.md, "Rules"."""
+    """The rules that hold where nothing else is said."""
     return parse_rules({})
 
 

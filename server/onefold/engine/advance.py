@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from onefold.core.assertions import ASSERTED, ASSERTION, Assertion
+from onefold.core.assertions import ASSERTED, ASSERTION, Assertion, Assertions
 from onefold.core.consent import Permitted, readmit
 from onefold.core.decision import Decision
 from onefold.core.event import OPERATOR, Event
@@ -114,7 +114,7 @@ class Advance:
                 case "join":
                     return self._join(said, event, seq)
                 case "separate":
-                    return Advanced(*self._separate(said, event, seq))
+                    return Advanced(*self._separate(said, before, event, seq))
                 case "share":
                     return Advanced(*self._share(said, event, seq))
                 case "unshare":
@@ -136,16 +136,22 @@ class Advance:
             )
         return Advanced(decision, self.apply(decision, event, seq))
 
-    def _separate(self, said: Assertion, event: Event, seq: int) -> tuple[Decision, list[Entry]]:
-        owners = [None if node is None else node.owner for node in map(self.node, said.identifiers)]
+    def _separate(self, said: Assertion, before: Assertions, event: Event, seq: int) -> tuple[Decision, list[Entry]]:
         if said.b in self.graph.assertions.one_person(said.a):
             raise OnefoldError(
                 "conflict", f"{said} cannot hold: other joins say they are one person; undo those first."
             )
+        owners = [self._owner(identifier) for identifier in said.identifiers]
         found = Decision("recorded", owners[0] if owners[0] is not None else owners[1])
-        if owners[0] is None or owners[0] != owners[1]:
-            return found, []
-        return found, self._reresolve({owners[0]}, event, seq)
+        touched = {owners[0]} if owners[0] == owners[1] else set()
+        if said.b in before.joined.get(said.a, ()):  # others that this join held together may come apart as well
+            touched |= {self._owner(identifier) for identifier in before.one_person(said.a)}
+        keys = sorted(key for key in touched if key is not None)
+        return found, [entry for key in keys for entry in self._reresolve({key}, event, seq)]
+
+    def _owner(self, identifier: Identifier) -> int | None:
+        node = self.node(identifier)
+        return None if node is None else node.owner
 
     def _share(self, said: Assertion, event: Event, seq: int) -> tuple[Decision, list[Entry]]:
         node = self.node(said.a)

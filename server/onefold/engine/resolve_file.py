@@ -20,7 +20,7 @@ _FILE_SECRET = b"onefold resolve: ids of a file, stable from run to run"
 
 
 def resolve_lines(text: Iterable[bytes], rules: Rules) -> dict[str, Any]:
-    """Resolve the lines in order. The result has the shape of contract.md, "Command line"."""
+    """Resolve the lines in order. The result is documented in docs/reference/output.md."""
     run = _FileRun(rules)
     events = [run.take(line, number) for number, line in enumerate(text, start=1) if line.strip()]
     return {"events": events, "profiles": run.profiles(), "shared": run.shared(), "ledger": run.changes()}

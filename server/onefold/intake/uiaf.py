@@ -1,6 +1,6 @@
 """UIAF events, the wire format of the sensor: from JSON text to `Event`.
 
-The shape is that of contract.md, "Browser plane"; its origin is UIAF's 06-identity-resolution. Unknown members are
+The shape is documented in docs/reference/events.md; its origin is UIAF's 06-identity-resolution. Unknown members are
 kept as history up to 4 KiB, `null` equals absent, and every refusal names the member but never repeats its value.
 """
 
@@ -263,7 +263,7 @@ def _is_hash(value: str) -> bool:
 
 
 def _click_ids(message: _Message, meta: _Meta) -> dict[str, str]:
-    """Click ids are kept raw (seed 002), and only where advertising consent allows."""
+    """Click ids are kept raw (UIAF, "Never hash click IDs"), and only where advertising consent allows."""
     denied = message.consent is not None and message.consent.ad_storage == "denied"
     if denied or meta.tier not in ("T0", "T1") or message.event == CONSENT_UPDATE:
         return {}

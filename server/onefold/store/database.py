@@ -10,10 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy
-from alembic import command
-from alembic.config import Config as AlembicConfig
-
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store.sql import chunks, padded, text_for
 
@@ -115,6 +111,10 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; does nothing when it is there already."""
+        import sqlalchemy  # here, because asking the database needs neither, and they take long to import
+        from alembic import command
+        from alembic.config import Config as AlembicConfig
+
         engine = sqlalchemy.create_engine("sqlite://", creator=self._connect)
         config = AlembicConfig()
         config.set_main_option("script_location", "onefold.store:migrations")
@@ -170,13 +170,10 @@ def _as_unavailable() -> Iterator[None]:
 
 
 def _sqlite_path(url: str) -> str:
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except sqlalchemy.exc.ArgumentError:
-        raise ConfigError("store.url is not a URL; write sqlite:///path/to/onefold.db") from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise ConfigError(f"store.url: {parsed.drivername}:// is not supported; use sqlite:///path/to/onefold.db")
-    path = Path(parsed.database)
+    scheme, _, database = url.partition(":///")
+    if scheme != "sqlite" or not database or database.startswith(":memory:"):
+        raise ConfigError("store.url: only sqlite:///path/to/onefold.db is supported")
+    path = Path(database)
     if not path.parent.is_dir():
         raise ConfigError(f"store.url: the folder {path.parent} does not exist; create it first")
     return str(path)

@@ -30,7 +30,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     if migrate:
         database.migrate()
     check_id_secret(database, secrets)
-    app = Flask("onefold.web")
+    app = Flask("onefold.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = collect.MAX_BODY_BYTES
     ingest = Ingest(database, rules, secrets.id_secret)
     ingest.adopt(config.rules, now_ms())

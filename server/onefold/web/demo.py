@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo_site import create_app as create_site
+from onefold.config import CONFIG_VARIABLE
 from onefold.errors import OnefoldError
 from onefold.web.app import create_app
 from onefold.web.problems import problem
-from onefold.web.serving import CONFIG_VARIABLE, configured, die_with_parent
+from onefold.web.serving import configured, die_with_parent
 
 BRANDS: Final = ("brand-a", "brand-b", "blog")
 PORT_VARIABLE: Final = "ONEFOLD_DEMO_PORT"

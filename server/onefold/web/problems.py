@@ -16,7 +16,7 @@ _RETRY_AFTER_SECONDS = "2"
 def problem(error: OnefoldError) -> Response:
     """The response for a problem."""
     body = {
-        "type": f"https://onefold.dev/problems/{error.code}",
+        "type": f"urn:onefold:problem:{error.code}",
         "title": error.title,
         "status": error.status,
         "code": error.code,

@@ -13,10 +13,9 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-from onefold.config import Config, load_config
+from onefold.config import CONFIG_VARIABLE, Config, load_config
 from onefold.web.app import create_app
 
-CONFIG_VARIABLE: Final = "ONEFOLD_CONFIG"
 MIGRATE_VARIABLE: Final = "ONEFOLD_MIGRATE"
 _THREADS: Final = 16
 _PARENT_CHECK_SECONDS: Final = 0.25
