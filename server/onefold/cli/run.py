@@ -20,6 +20,7 @@ def demo(port: int) -> None:
     from onefold.web import demo as demonstration  # here, because the other commands need no web server
     from onefold.web import serving
 
+    serving.check_free("127.0.0.1", port)
     folder = demonstration.prepare(port)
     at = demonstration.urls(port)
     click.echo("Onefold demonstration (this machine only; nothing here is a real shop)\n")
@@ -47,6 +48,7 @@ def serve(config_path: Path | None, db: str | None, host: str, port: int, proces
     parse_rules(config.rules)
     load_secrets(Path(config.secrets_path), config.sites)
     Database(config.store.url).close()
+    serving.check_free(host, port)
     if not config.sites:
         click.echo(
             "onefold: no site is configured, so every browser is refused; add [[sites]] to the configuration", err=True

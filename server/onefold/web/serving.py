@@ -3,6 +3,7 @@ one builds the same.
 """
 
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from onefold.config import CONFIG_VARIABLE, Config, load_config
+from onefold.errors import ConfigError
 from onefold.web.app import create_app
 
 MIGRATE_VARIABLE: Final = "ONEFOLD_MIGRATE"
@@ -43,6 +45,17 @@ def die_with_parent() -> None:
         os._exit(1)  # what was answered is committed; nobody is left to finish the rest for
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise ConfigError when another program listens there already."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
 
 
 def run(target: str, host: str, port: int) -> None:
