@@ -145,7 +145,9 @@ def carry_out(graph: Graph, plan: Plan, past: Past, event: Event, seq: int) -> H
     _retire(graph, plan, old, parts, event, seq)
     newly_shared = _hand_over(graph, plan, before, event)
     _share_out(graph, plan, old, parts)
-    entries = _changes(graph, before, old, event) + [_shared(graph, plan, found, event) for found in newly_shared]
+    entries = _changes(graph, before, old, parts, event) + [
+        _shared(graph, plan, found, event) for found in newly_shared
+    ]
     return Healed(entries, tuple(old), {position: _part_of(plan, position) for position, _ in past})
 
 
@@ -254,9 +256,15 @@ def _share_out(graph: Graph, plan: Plan, old: dict[int, Profile], parts: dict[in
             graph.associate(identifier, (key,))
 
 
-def _changes(graph: Graph, before: dict[int, list[Identifier]], old: dict[int, Profile], event: Event) -> list[Entry]:
-    """A `split` entry for each profile that came apart, a `merged` one for each that took others in."""
+def _changes(
+    graph: Graph, before: dict[int, list[Identifier]], old: dict[int, Profile], parts: Iterable[int], event: Event
+) -> list[Entry]:
+    """A `split` entry for each profile that came apart, a `merged` one for each that took others in.
+
+    A new part that owns none of the former identifiers, only shared ones or stand-ins, counts as split off the oldest.
+    """
     now = {key: _owners(graph, identifiers, key) for key, identifiers in before.items()}
+    now[min(now)] += sorted(set(parts).difference(old, *now.values()))
     found = [_split(graph, key, owners, event) for key, owners in now.items() if len(owners) > 1]
     survivors = dict.fromkeys(graph.survivor(key) for key in before)
     for survivor in survivors:

@@ -1,0 +1,347 @@
+"""What every store promises: it agrees with a run in memory, loses nothing, and works in batches."""
+
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from importlib import resources
+from itertools import islice
+from random import Random
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import onefold.engine.advance
+from onefold.core.consent import Permitted
+from onefold.core.decision import Action, Decision, Step
+from onefold.core.graph import Graph
+from onefold.core.identifiers import Identifier
+from onefold.core.resolve import resolve
+from onefold.core.rules import Rules, default_rules
+from onefold.engine.ingest import Ingest, Taken
+from onefold.store.database import Database
+from onefold.store.packing import (
+    pack_identifiers,
+    pack_text,
+    pack_trace,
+    unpack_identifiers,
+    unpack_text,
+    unpack_trace,
+)
+from onefold.store.sql import QUERIES, text_for
+from support import pictures
+from support.memory import Memory
+from support.stores import NewDatabase
+from support.streams import SECRET, make_event, permitted, rules, streams
+
+LOOSE: Final = Rules(types=default_rules().types, by_name=default_rules().by_name)
+
+
+def batches(stream: Sequence[Permitted], sizes: Sequence[int]) -> list[list[Permitted]]:
+    """The stream cut into batches of these sizes, again and again."""
+    rest, cut, turn = iter(stream), [], 0
+    while batch := list(islice(rest, sizes[turn % len(sizes)])):
+        cut.append(batch)
+        turn += 1
+    return cut
+
+
+def ingested(database: Database, under: Rules, cut: Sequence[Sequence[Permitted]]) -> list[Taken]:
+    """Everything taken, batch after batch, each batch by another process."""
+    return [taken for batch in cut for taken in Ingest(database, under, SECRET).take(batch)]
+
+
+def outcome(decision: Decision | None) -> Any:
+    """What must be equal about two decisions."""
+    return decision and (decision.outcome, decision.profile, decision.merged, decision.trace, decision.code)
+
+
+STREAMS: Final = streams(most=20)
+SIZES: Final = st.lists(st.integers(1, 9), min_size=1, max_size=3)
+
+
+@settings(max_examples=150)
+@given(stream=STREAMS, under=rules(), sizes=SIZES)
+def test_ingestion_equals_a_run_in_memory_whatever_the_batches(
+    new_database: NewDatabase, stream: list[Permitted], under: Rules, sizes: list[int]
+) -> None:
+    memory = Memory(under)
+    wanted = [memory.take(event) for event in stream]
+    with new_database() as database:
+        found = ingested(database, under, batches(stream, sizes))
+        assert [outcome(taken.decision) for taken in found] == [outcome(decision) for decision in wanted]
+        assert pictures.of_store(database) == pictures.of_memory(memory)
+
+
+@settings(max_examples=60)
+@given(stream=STREAMS, under=rules(), sizes=SIZES)
+def test_the_journal_resolved_again_gives_the_same_graph(
+    new_database: NewDatabase, stream: list[Permitted], under: Rules, sizes: list[int]
+) -> None:
+    with new_database() as database:
+        ingested(database, under, batches(stream, sizes))
+        assert pictures.of_memory(pictures.replayed(database, under)) == pictures.of_store(database)
+
+
+@settings(max_examples=60)
+@given(stream=STREAMS, under=rules(), sizes=SIZES)
+def test_what_was_accepted_once_changes_nothing_when_it_comes_again(
+    new_database: NewDatabase, stream: list[Permitted], under: Rules, sizes: list[int]
+) -> None:
+    with new_database() as database:
+        first = ingested(database, under, batches(stream, sizes))
+        accepted = [
+            event
+            for event, taken in zip(stream, first, strict=True)
+            if taken.decision is not None and taken.decision.outcome != "refused"
+        ]
+        before = pictures.of_store(database), pictures.counts(database)
+        again = ingested(database, under, [accepted]) if accepted else []
+        assert all(taken.duplicate for taken in again)
+        assert (pictures.of_store(database), pictures.counts(database)) == before
+
+
+def test_an_event_id_twice_in_one_batch_is_taken_once(database: Database) -> None:
+    event = permitted(make_event("1", "uid:1"))
+    other = permitted(make_event("1", "uid:2"))
+    assert [taken.duplicate for taken in Ingest(database, LOOSE, SECRET).take([event, other])] == [False, True]
+    assert pictures.counts(database)["count_identifiers"] == 1
+
+
+def test_a_refused_event_is_not_in_the_journal_and_may_come_again(database: Database) -> None:
+    ingest = Ingest(database, LOOSE, SECRET)
+    nothing = permitted(make_event("1", "customer_id:guest"))
+    something = permitted(make_event("1", "customer_id:ann"))
+    outcomes = [taken.decision and taken.decision.outcome for taken in ingest.take([nothing, something])]
+    assert outcomes == ["refused", "created"]
+
+
+def test_a_profile_that_absorbed_two_is_read_back_with_two(database: Database) -> None:
+    """Asking for several rows at once must not read any of them twice."""
+    under = LOOSE
+    stream = [
+        *(permitted(make_event(f"{n}", f"uid:{n}")) for n in range(1, 4)),
+        permitted(make_event("4", "uid:1", "uid:2", "uid:3")),
+        *(permitted(make_event(f"{n}", f"uid:{n}")) for n in range(5, 7)),
+        permitted(make_event("7", "uid:5", "uid:1")),
+    ]
+    ingested(database, under, [[event] for event in stream])
+    (profile,) = [found for found in pictures.of_store(database)["profiles"].values() if found["absorbed"]]
+    assert len(profile["absorbed"]) == 3
+
+
+THREADS: Final = 16
+EVENTS: Final = 25
+
+
+def random_event(chance: Random, event_id: str) -> Permitted:
+    """An event about a few people and browsers, so that threads meet."""
+    names = [f"{chance.choice(['customer_id', 'uid'])}:{chance.randint(1, 12)}" for _ in range(chance.randint(1, 3))]
+    session_id = chance.choice([None, "s1", "s2"])
+    return permitted(make_event(event_id, *dict.fromkeys(names), session_id=session_id))
+
+
+def test_many_threads_lose_nothing_and_agree_on_one_order(database: Database) -> None:
+    """16 threads at once: every accepted event is in the journal once, in one order that explains the graph."""
+    ingest = Ingest(database, LOOSE, SECRET)
+    found: dict[str, Taken] = {}
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        chance = Random(number)
+        try:
+            for n in range(EVENTS):
+                event = random_event(chance, f"{number}-{n}")
+                (found[event.event.event_id],) = ingest.take([event])
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(found) == THREADS * EVENTS
+    assert not any(taken.failed or taken.duplicate for taken in found.values())
+    journal = pictures.journal(database)
+    assert [written.seq for written in journal] == list(range(1, len(journal) + 1))
+    accepted = {event_id for event_id, taken in found.items() if taken.decision and taken.decision.outcome != "refused"}
+    assert sorted(written.event.event_id for written in journal) == sorted(accepted)
+    assert pictures.of_memory(pictures.replayed(database, LOOSE)) == pictures.of_store(database)
+
+
+def test_a_failing_event_in_a_batch_fails_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(graph: Graph, event: Permitted, under: Rules, seq: int) -> Decision:
+        if event.event.event_id == "2":
+            raise ZeroDivisionError("a defect")
+        return resolve(graph, event, under, seq)
+
+    monkeypatch.setattr(onefold.engine.advance, "resolve", failing)
+    stream = [permitted(make_event(str(n), "uid:1", f"uid:{n}0")) for n in range(1, 5)]
+    found = Ingest(database, LOOSE, SECRET).take(stream)
+    assert [taken.failed for taken in found] == [False, True, False, False]
+    assert [written.event.event_id for written in pictures.journal(database)] == ["1", "3", "4"]
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts of the statements that SQLite runs from now on, without those that open and close."""
+    texts: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*args, **kwargs)
+        connection.set_trace_callback(texts.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    return texts
+
+
+def page_views(count: int) -> list[Permitted]:
+    """Views by browsers that are known already."""
+    return [permitted(make_event(f"view-{n}", f"uid:{n % 50}", kind="page_view")) for n in range(count)]
+
+
+def logins(count: int) -> list[Permitted]:
+    """New people on known browsers."""
+    return [permitted(make_event(f"login-{n}", f"customer_id:{n}", f"uid:{n}")) for n in range(count)]
+
+
+def newcomers(count: int) -> list[Permitted]:
+    """Browsers nobody has seen."""
+    return [permitted(make_event(f"new-{n}", f"uid:new-{n}", kind="page_view")) for n in range(count)]
+
+
+def mixed(count: int) -> list[Permitted]:
+    """A third of each."""
+    return [*page_views(count // 3), *logins(count // 3), *newcomers(count - 2 * (count // 3))]
+
+
+@pytest.mark.parametrize("make", [page_views, logins, newcomers, mixed])
+def test_a_batch_takes_a_number_of_statements_that_does_not_grow_with_it(
+    new_database: NewDatabase, statements: list[str], make: Callable[[int], list[Permitted]]
+) -> None:
+    """Rows are written in statements of 256, 64, 16, 4 and 1, so a table takes at most thirteen; questions one each."""
+    reads, writes = {}, {}
+    for count in (10, 200):
+        with new_database() as database:
+            Ingest(database, LOOSE, SECRET).take(
+                [permitted(make_event(f"known-{n}", f"uid:{n}", kind="page_view")) for n in range(250)]
+            )
+            statements.clear()
+            Ingest(database, LOOSE, SECRET).take(make(count))
+            heads = [text.split()[0].lower() for text in statements]
+            reads[count] = heads.count("select")
+            writes[count] = heads.count("insert") + heads.count("delete") + heads.count("update")
+    assert reads[200] <= reads[10] + 2
+    assert writes[200] <= writes[10] + 3 * 10
+
+
+TEXTS: Final = (
+    st.text()
+    | st.from_regex(r"[0-9a-fA-F]{64}", fullmatch=True)
+    | st.uuids().map(str)
+    | st.uuids().map(lambda value: str(value).upper())
+    | st.builds("{}.{}".format, st.uuids(), st.from_regex(r"[0-9]{1,14}", fullmatch=True))
+)
+
+
+@given(TEXTS)
+def test_packing_a_text_loses_nothing(text: str) -> None:
+    assert unpack_text(pack_text(text)) == text
+
+
+@given(TEXTS, TEXTS)
+def test_two_texts_never_pack_alike(one: str, other: str) -> None:
+    assert (pack_text(one) == pack_text(other)) is (one == other)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        pytest.param("ab" * 32, 33, id="a hash"),
+        pytest.param("f81d4fae-7dec-11d0-a765-00a0c91e6bf6", 17, id="a UUID"),
+        pytest.param("f81d4fae-7dec-11d0-a765-00a0c91e6bf6.1647291600", 22, id="a uid"),
+        pytest.param("f81d4fae-7dec-11d0-a765-00a0c91e6bf6.01647291600", 49, id="seconds with a leading zero"),
+        pytest.param("AB" * 32, 65, id="an upper-case hash is a text of its own"),
+    ],
+)
+def test_what_recurs_is_packed_tightly(text: str, size: int) -> None:
+    assert len(pack_text(text)) == size
+    assert unpack_text(pack_text(text)) == text
+
+
+class Interned:
+    """Names and their numbers."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def number(self, name: str) -> int:
+        """The number of a name."""
+        if name not in self.names:
+            self.names.append(name)
+        return self.names.index(name)
+
+
+IDENTIFIERS: Final = st.builds(Identifier, st.text(min_size=1), TEXTS)
+_ACTIONS: Final[tuple[Action, ...]] = (
+    "drop", "found", "link", "merge", "keep", "share", "move", "release", "associate",
+)  # fmt: skip
+STEPS: Final = st.builds(
+    Step,
+    st.sampled_from(_ACTIONS),
+    IDENTIFIERS,
+    st.none() | st.just("conflict"),
+    st.none() | st.just("customer_id.limit=1"),
+    st.lists(st.integers(1, 2**53), max_size=3).map(tuple),
+)
+
+
+@given(st.lists(IDENTIFIERS).map(tuple))
+def test_packing_identifiers_loses_nothing(identifiers: tuple[Identifier, ...]) -> None:
+    interned = Interned()
+    packed = pack_identifiers(identifiers, interned.number)
+    assert unpack_identifiers(packed, interned.names.__getitem__) == identifiers
+
+
+@given(st.lists(STEPS).map(tuple))
+def test_packing_a_trace_loses_nothing(trace: tuple[Step, ...]) -> None:
+    interned = Interned()
+    assert unpack_trace(pack_trace(trace, interned.number), interned.names.__getitem__) == trace
+
+
+def statement(name: str) -> tuple[str, list[None]]:
+    """A named query for three rows, with as many parameters as it asks for."""
+    insert = re.match(r"insert into \w+ \(([^)]*)\)", QUERIES[name])
+    columns = len(insert[1].split(",")) if insert else 3
+    text = text_for(name, "?", 3, columns)
+    return text, [None] * text.count("?")
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_every_query_can_be_prepared_on_the_newest_schema(database: Database, name: str) -> None:
+    with sqlite3.connect(database.path) as connection:
+        text, parameters = statement(name)
+        connection.execute(f"explain {text}", parameters)
+    connection.close()
+
+
+COMMENTS: Final = dict(
+    re.findall(r"^-- (\w+): (.*)$", resources.files("onefold.store").joinpath("queries.sql").read_text("utf-8"), re.M)
+)
+COLD: Final = tuple(name for name in QUERIES if name.startswith("newest_") or "a scan" in COMMENTS[name])
+TABLES: Final = r"(j|i|p|s|l|journal|identifier|profile|ledger|shared_link)"
+
+
+@pytest.mark.parametrize("name", sorted(set(QUERIES) - set(COLD)))
+def test_no_query_walks_through_a_table_unless_its_comment_says_so(database: Database, name: str) -> None:
+    with sqlite3.connect(database.path) as connection:
+        text, parameters = statement(name)
+        plan = [row[3] for row in connection.execute(f"explain query plan {text}", parameters)]
+    connection.close()
+    assert not [line for line in plan if re.match(rf"SCAN {TABLES}\b", line)]

@@ -1,0 +1,80 @@
+"""What the tests of the browser plane send, and what they look at afterwards."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from onefold.store.database import Database
+from support import pictures
+
+ORIGIN: Final = "https://www.brand-a.example"
+OTHER_ORIGIN: Final = "https://brand-a.example"
+ANALYTICS_ORIGIN: Final = "https://analytics.example"
+UID: Final = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6.1647291600"
+HASH: Final = "b" * 64
+TS: Final = 1_647_291_600_000
+
+
+def link(**changes: Any) -> dict[str, Any]:
+    """An identity_link event with an id of its own; `None` takes a member away, `meta_…` changes one of `_meta`."""
+    raw: dict[str, Any] = {
+        "event": "identity_link",
+        "event_id": str(uuid.uuid4()),
+        "identity": {"uid": UID, "session_id": "a3b8c9d0-1234-5678-9abc-def012345678"},
+        "identifiers": {"customer_id": "CUS12345"},
+        "_meta": {"ts": TS, "tier": "T1"},
+    }
+    for name, value in changes.items():
+        table, key = (raw["_meta"], name[5:]) if name.startswith("meta_") else (raw, name)
+        table[key] = value
+    return raw
+
+
+def view(**changes: Any) -> dict[str, Any]:
+    """A page_view event."""
+    return link(event="page_view", identifiers=None, **changes)
+
+
+def post(browser: FlaskClient, body: Any, origin: str | None = ORIGIN, **headers: str) -> TestResponse:
+    """Send a body (bytes as they are, anything else as JSON) to the endpoint, as text/plain unless said otherwise."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent.setdefault("Content-Type", "text/plain")
+    if origin is not None:
+        sent["Origin"] = origin
+    return browser.post("/v1/events", data=data, headers=sent)
+
+
+def problem(response: TestResponse) -> tuple[int, str]:
+    """Status and code of a problem document, which must be a proper one."""
+    assert response.content_type == "application/problem+json"
+    body = response.get_json()
+    assert set(body) - {"field"} == {"type", "title", "status", "code", "detail"}
+    assert body["status"] == response.status_code
+    assert body["type"] == f"urn:onefold:problem:{body['code']}"
+    assert body["title"]
+    assert body["detail"]
+    assert "Traceback" not in response.text
+    return response.status_code, body["code"]
+
+
+def database(app: Flask) -> Database:
+    """The database behind an endpoint."""
+    found: Database = app.extensions["onefold"].database
+    return found
+
+
+def counts(app: Flask) -> dict[str, int]:
+    """How many rows there are."""
+    return pictures.counts(database(app))
+
+
+def stored_bytes(app: Flask) -> bytes:
+    """Everything that lies in the database's files, the write-ahead log included."""
+    path = Path(database(app).path)
+    return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
