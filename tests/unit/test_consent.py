@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from onefold.core.consent import Permitted, Policy, Refused, gate, readmit, tier_of
@@ -132,3 +133,13 @@ def test_sensor_and_endpoint_let_the_same_events_pass(vector: dict[str, Any]) ->
         IDENTITY_LINK: "link" in vector["may"],
         CONSENT_UPDATE: True,
     }
+
+
+@pytest.mark.parametrize("tier", ["T0", "T1"])
+def test_what_global_privacy_control_lets_through_is_kept_as_made_without_advertising_consent(tier: Tier) -> None:
+    """A site that links for analytics must not find these links in an export for advertising."""
+    event = make_event("1", "uid:1", "customer_id:C1", kind=IDENTITY_LINK, tier=tier)
+    event = msgspec.structs.replace(event, body={"click_ids": {"gclid": "x"}, "trigger": "login"})
+    passed = gate(event, Policy(t2_identity_link=True), gpc=True)
+    assert isinstance(passed, Permitted)
+    assert (passed.event.tier, passed.event.body) == ("T2", {"trigger": "login"})

@@ -58,15 +58,20 @@ def tier_of(signals: Mapping[str, Signal]) -> Tier:
 def gate(event: Event, policy: Policy, gpc: bool = False) -> Permitted | Refused:
     """Let an event in, or say why not.
 
-    `gpc` is true when the request carried `Sec-GPC: 1`. Codes: `consent_missing`, `consent_mismatch`, `consent_denied`.
+    `gpc` is true when the request carried `Sec-GPC: 1`: the event then counts as one made at T2. Codes:
+    `consent_missing`, `consent_mismatch`, `consent_denied`.
     """
     if event.tier is None:
         return Refused("consent_missing", "Say under which tier the event was made: _meta.tier, T0 to T4.")
     if (disagreement := _disagreement(event.tier, event.signals or {})) is not None:
         return Refused("consent_mismatch", disagreement)
-    if (denial := _denial(event.kind, event.tier, policy, gpc)) is not None:
-        return Refused("consent_denied", denial)
-    return Permitted(_withdrawn(event) if event.tier in ("T3", "T4") else event, _GATE_KEY)
+    objects = gpc and policy.honour_gpc and event.tier in ("T0", "T1")
+    tier: Tier = "T2" if objects else event.tier
+    if (denial := _denial(event.kind, tier, policy)) is not None:
+        return Refused("consent_denied", f"The browser sends Global Privacy Control. {denial}" if objects else denial)
+    if objects:
+        event = _without_advertising(event)
+    return Permitted(_withdrawn(event) if tier in ("T3", "T4") else event, _GATE_KEY)
 
 
 def readmit(event: Event) -> Permitted:
@@ -75,6 +80,12 @@ def readmit(event: Event) -> Permitted:
     A site's policy may have changed since; what was lawful to keep then is replayed as it was.
     """
     return Permitted(event, _GATE_KEY)
+
+
+def _without_advertising(event: Event) -> Event:
+    """The event as Global Privacy Control leaves it: T2, so that what it links never serves advertising."""
+    body = {name: value for name, value in event.body.items() if name != "click_ids"}
+    return msgspec.structs.replace(event, tier="T2", body=body)
 
 
 def _withdrawn(event: Event) -> Event:
@@ -98,16 +109,12 @@ def _disagreement(tier: Tier, signals: Mapping[str, Signal]) -> str | None:
     return None
 
 
-def _denial(kind: str, tier: Tier, policy: Policy, gpc: bool) -> str | None:
+def _denial(kind: str, tier: Tier, policy: Policy) -> str | None:
     """Why this kind of event is not allowed at this tier, in words."""
     if kind == CONSENT_UPDATE:
         return None  # the record of a withdrawal is always taken
     if tier in ("T3", "T4"):
         return f"At {tier} nothing is collected."
-    if kind != IDENTITY_LINK or policy.t2_identity_link:
-        return None
-    if tier == "T2":
+    if kind == IDENTITY_LINK and tier == "T2" and not policy.t2_identity_link:
         return "At T2 ad_user_data is denied, and linking identifiers needs it."
-    if gpc and policy.honour_gpc:
-        return "The browser sends Global Privacy Control, which counts as ad_user_data denied."
     return None
