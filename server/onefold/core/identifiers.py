@@ -23,6 +23,7 @@ _LONGEST_PLACEHOLDER: Final = max(map(len, _PLACEHOLDERS))
 _SPELLINGS: Final = ("anonymous", "Anonymous", "guest", "Guest", "NULL", "None", "NaN", "True", "False")
 _ZERO_UUID: Final = re.compile(r"0{8}-?0{4}-?0{4}-?0{4}-?0{12}(\.\d+)?")
 _QUOTES: Final = "\"'`"
+_PLACEHOLDER_STARTS: Final = "0" + _QUOTES
 
 
 class Identifier(NamedTuple):
@@ -48,6 +49,8 @@ def is_placeholder(value: str) -> bool:
 
     The same inside one pair of quotes counts too.
     """
+    if len(value) > _LONGEST_PLACEHOLDER and value[0] not in _PLACEHOLDER_STARTS and not value[0].isspace():
+        return False
     bare = value.strip().lower()
     if len(bare) >= 2 and bare[0] == bare[-1] and bare[0] in _QUOTES:
         bare = bare[1:-1].strip()

@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True):
 def entries(graph: Graph, decision: Decision, event: Event) -> list[Entry]:
     """The ledger entries of a decision that has just been applied to `graph`."""
     found: list[Entry] = []
-    if decision.profile is None:
+    if decision.profile is None or not decision.trace:
         return found
     profile = graph.profiles.get(decision.profile)
     if decision.outcome == "created" and profile is not None:

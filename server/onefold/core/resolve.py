@@ -71,7 +71,7 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
             admitted[Identifier(rule.name, value)] = rule.priority
     if len(admitted) < 2:
         return list(admitted), tuple(drops)
-    return sorted(admitted, key=lambda identifier: (admitted[identifier], identifier)), tuple(drops)
+    return [identifier for _, identifier in sorted((rank, found) for found, rank in admitted.items())], tuple(drops)
 
 
 def _nothing_left(drops: Iterable[Step]) -> str:
@@ -192,7 +192,7 @@ class _Walk:
         """An identifier that belongs to nobody: link it where the limits allow."""
         rule = self.rules.rule_of(identifier.type)
         apart = self.graph.assertions.keeps_apart([identifier], self._identifiers())
-        broken = apart or self._rule_against_linking(identifier, rule)
+        broken = apart or (None if self._vouched_for(identifier) else self._rule_against_linking(identifier, rule))
         if broken is not None and apart is None and rule.on_conflict == "move" and self._release_oldest(rule):
             broken = None
         if broken is None:
@@ -200,6 +200,10 @@ class _Walk:
             self.steps.append(Step("link", identifier))
         else:
             self._refuse("keep", named, broken)
+
+    def _vouched_for(self, identifier: Identifier) -> bool:
+        """Whether an operator joined it to something the target holds: that is above limits and caps."""
+        return any(self._holds(partner) for partner in self.graph.assertions.joined.get(identifier, ()))
 
     def _join(self, identifier: Identifier, named: Identifier, owner: int) -> None:
         """An identifier of another profile: become one with it where the rules allow."""

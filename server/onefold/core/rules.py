@@ -71,7 +71,7 @@ class TypeRule(msgspec.Struct, frozen=True, kw_only=True):
             return "blocked_identifier" if value in NULL_HASHES or value in self.blocked else None
         if is_placeholder(value) or value in self.blocked:
             return "blocked_identifier"
-        if any(pattern.search(value) for pattern in self.blocked_patterns):
+        if self.blocked_patterns and any(pattern.search(value) for pattern in self.blocked_patterns):
             return "blocked_identifier"
         return None if self.min_length <= len(value) <= self.max_length else "invalid_identifier"
 

@@ -80,7 +80,11 @@ class Advance:
 
     def decide(self, permitted: Permitted, seq: int) -> Decision:
         """What the resolver says of an event, everything it needs loaded. Nothing has changed yet."""
-        return self._loading(lambda: resolve(self.graph, permitted, self.rules, seq))
+        while True:
+            try:
+                return resolve(self.graph, permitted, self.rules, seq)
+            except NotLoaded as missing:
+                self._archive.load(missing)
 
     def apply(self, decision: Decision, event: Event, seq: int) -> list[Entry]:
         """Carry a decision out."""
@@ -89,8 +93,10 @@ class Advance:
 
     def heal(self, decision: Decision, event: Event, seq: int) -> list[Entry]:
         """Resolve again the profiles that owned what this decision made shared. The journal has the entry by now."""
+        if not decision.trace or not self.rules.heal:
+            return []
         keys = {key for step in decision.trace if step.action == "share" for key in step.profiles}
-        if not keys or not self.rules.heal:
+        if not keys:
             return []
         return self._reresolve({self.graph.survivor(key) for key in keys}, event, seq)
 

@@ -1,7 +1,9 @@
 """A run in memory: journal entries one after another into a complete graph, for files, replay and simulation."""
 
+import gc
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from onefold.core.assertions import ASSERTION
 from onefold.core.consent import Permitted, readmit
@@ -13,6 +15,20 @@ from onefold.core.rules import Rules
 from onefold.engine.advance import Advance, Advanced, assertion_of
 
 ReadBack = Callable[[Sequence[int]], Past]
+
+
+@contextmanager
+def long_run() -> Iterator[None]:
+    """Rest the collector of reference cycles: a graph under construction has none, and it would be
+    walked over and over.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class MemoryRun:

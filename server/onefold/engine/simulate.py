@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
-from onefold.core.decision import Step
+from onefold.core.decision import Decision
 from onefold.core.event import Event
 from onefold.core.identifiers import STAND_IN, Identifier
 from onefold.core.rules import Rules
 from onefold.engine.history import RULES_CHANGED, Journal, Progress
-from onefold.engine.memory import MemoryRun
+from onefold.engine.memory import MemoryRun, long_run
 from onefold.engine.verify import stored_identifiers
 from onefold.errors import OnefoldError
 from onefold.store.database import Database
@@ -44,9 +44,13 @@ class _Side:
         self.shared: set[Identifier] = set()
         self.ids: dict[int, str] = {}
 
-    def note(self, event: Event, refusals: Iterable[Step]) -> None:
-        """Count an event's refusals and remember its conflicts."""
-        for step in refusals:
+    def note(self, event: Event, decision: Decision | None) -> None:
+        """Count what was refused of an event, or that the whole of it was, and remember its conflicts."""
+        if decision is None:
+            return
+        if decision.code is not None:
+            self.refusals[decision.code] += 1
+        for step in decision.refusals:
             self.refusals[f"{step.code} {step.rule or ''}".strip()] += 1
             if step.code == "conflict":
                 self.why[step.identifier] = Why(event.event_id, step.action, step.rule)
@@ -63,7 +67,7 @@ def simulate(
     database: Database, rules: Rules, secret: bytes, against: Rules | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """The diff between the stored graph (or one made under the rules `against`) and one made under `rules`."""
-    with database.snapshot() as reader:
+    with database.snapshot() as reader, long_run():
         journal = Journal(reader)
         run = MemoryRun(rules, secret, journal.read_back)
         other = None if against is None else MemoryRun(against, secret, journal.read_back)
@@ -71,7 +75,7 @@ def simulate(
         for written in journal.entries(progress):
             if written.event.kind != RULES_CHANGED:
                 after.note(written.event, _taken(run, written.event, written.seq))
-                stored = written.decision.refusals
+                stored = written.decision
                 before.note(written.event, stored if other is None else _taken(other, written.event, written.seq))
         _finish(after, run)
         if other is None:
@@ -81,12 +85,12 @@ def simulate(
         return {"events": journal.length(), **_diff(before, after)}
 
 
-def _taken(run: MemoryRun, event: Event, seq: int) -> tuple[Step, ...]:
+def _taken(run: MemoryRun, event: Event, seq: int) -> Decision | None:
     """Take an entry; an assertion that cannot hold under these rules is passed over."""
     try:
-        return run.take(event, seq).decision.refusals
+        return run.take(event, seq).decision
     except OnefoldError:
-        return ()
+        return None
 
 
 def _finish(side: _Side, run: MemoryRun) -> None:

@@ -11,7 +11,7 @@ from onefold.core.identifiers import Identifier, pack_profile_id
 from onefold.core.rules import Rules
 from onefold.engine.advance import assertion_of
 from onefold.engine.history import Journal, Progress, Replay
-from onefold.engine.memory import MemoryRun
+from onefold.engine.memory import MemoryRun, long_run
 from onefold.store.database import Database
 from onefold.store.graph_store import (
     Written,
@@ -120,8 +120,9 @@ class Past:
     def __init__(self, journal: Journal, rules: Rules, secret: bytes, at_ms: int, progress: Progress | None) -> None:
         replay = Replay(journal, rules, secret)
         self._last = 0
-        for written, _ in replay.through(at_ms, progress):
-            self._last = written.seq
+        with long_run():
+            for written, _ in replay.through(at_ms, progress):
+                self._last = written.seq
         self._journal = journal
         self._run: MemoryRun = replay.run
 

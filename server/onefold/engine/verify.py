@@ -10,7 +10,7 @@ from onefold.core.identifiers import Identifier, unpack_profile_id
 from onefold.core.ledger import Entry
 from onefold.core.rules import Rules
 from onefold.engine.history import Journal, Progress, Replay
-from onefold.engine.memory import MemoryRun
+from onefold.engine.memory import MemoryRun, long_run
 from onefold.store.database import Database, Reader
 from onefold.store.names import Names
 from onefold.store.packing import unpack_text
@@ -29,7 +29,7 @@ def verify(
     database: Database, rules: Rules, secret: bytes, most: int = 20, progress: Progress | None = None
 ) -> Verified:
     """Compare the store with its own journal. At most `most` differences are named, the first ones."""
-    with database.snapshot() as reader:
+    with database.snapshot() as reader, long_run():
         journal = Journal(reader)
         replay = Replay(journal, rules, secret)
         differences = list(islice(_ledger(replay, reader, journal.names, progress), most))
