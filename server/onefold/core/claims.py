@@ -38,7 +38,7 @@ def check_claim(claim: str, secret: str | bytes, event: Event, rules: Rules, now
         content = _serializer(secret, now).loads(claim, max_age=TTL_SECONDS)
     except SignatureExpired:
         raise OnefoldError("claim_invalid", "The claim is older than five minutes; sign a fresh one.") from None
-    except BadData:
+    except (BadData, UnicodeEncodeError):  # a lone surrogate is no base64 either
         raise OnefoldError("claim_invalid", "The claim is not signed with this site's claim secret.") from None
     claimed = {_canonical(identifier, rules) for identifier in _identifiers(content)}
     vouched_for = {_canonical(i, rules) for i in event.identifiers if i.type == "uid" or _is_personal(i, rules)}

@@ -6,6 +6,8 @@ end to the other.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from math import inf
 from typing import Any
 
 import msgspec
@@ -14,8 +16,7 @@ from onefold.core.assertions import ASSERTION, Assertions
 from onefold.core.event import Event
 from onefold.core.graph import Node, Profile
 from onefold.core.identifiers import STAND_IN, Identifier, stand_in
-from onefold.core.resolve import admit
-from onefold.core.rules import Rules
+from onefold.core.rules import WINDOW_MS, Rules
 from onefold.engine.advance import assertion_of
 from onefold.engine.situation import Situation
 from onefold.store.graph_store import Written
@@ -38,8 +39,8 @@ def explain(situation: Situation, a: Identifier, b: Identifier) -> dict[str, Any
     answer: dict[str, Any] = {"a": str(a), "b": str(b)}
     if owners[0] is not None and owners[0] == owners[1]:
         profile = situation.profile(owners[0])
-        chain = [] if a == b else _chain(situation, profile, a, b)
-        return {**answer, "linked": True, "profile": profile.id, "chain": [_step(situation, step) for step in chain]}
+        steps = [] if a == b else _chain(situation, profile, a, b)
+        return {**answer, "linked": True, "profile": profile.id, "chain": [_step(situation, step) for step in steps]}
     return {**answer, "linked": False, "profile": None, "reasons": list(_reasons(situation, (a, b), nodes))}
 
 
@@ -47,13 +48,35 @@ def explain(situation: Situation, a: Identifier, b: Identifier) -> dict[str, Any
 
 
 def _chain(situation: Situation, profile: Profile, a: Identifier, b: Identifier) -> list[Step]:
-    """The shortest chain. Evidence that was refused when it came counts only where nothing else connects the ends."""
-    written = situation.written([profile.key])
+    """The shortest chain. Evidence that was refused when it came counts only where nothing else connects the ends.
+
+    A correction may have given an entry to another profile than what it once linked: then the entries that linked the
+    members count as well.
+    """
+    written = {entry.seq: entry for entry in (*situation.written([profile.key]), *_joins(situation))}
     for refused_too, everything in ((False, False), (True, False), (True, True)):
-        evidence = [(entry, tuple(_named(situation, entry, profile, refused_too, everything))) for entry in written]
-        if chain := _shortest([pair for pair in evidence if len(pair[1]) > 1], a, b):
-            return chain
-    return []
+        if steps := _shortest(_evidence(situation, written, profile, refused_too, everything), a, b):
+            return steps
+    linked = (situation.written_at(node.linked_by) for node in profile.members.values())
+    written |= {entry.seq: entry for entry in linked if entry is not None}
+    return _shortest(_evidence(situation, written, profile, True, True), a, b)
+
+
+def _evidence(
+    situation: Situation, written: dict[int, Written], profile: Profile, refused_too: bool, everything: bool
+) -> list[tuple[Written, tuple[Identifier, ...]]]:
+    """The entries that connect identifiers, each with those, in journal order."""
+    entries = [entry for _, entry in sorted(written.items())]
+    pairs = [(entry, tuple(_named(situation, entry, profile, refused_too, everything))) for entry in entries]
+    return [pair for pair in pairs if len(pair[1]) > 1]
+
+
+def _joins(situation: Situation) -> Iterator[Written]:
+    """The joins in force. What one of them holds together may have moved on from where it was said."""
+    for entry in situation.said():
+        said = assertion_of(entry.event)
+        if said.kind == "join" and said.b in situation.assertions.joined.get(said.a, ()):
+            yield entry
 
 
 def _named(
@@ -62,13 +85,12 @@ def _named(
     """The identifiers of the profile that an entry names, a shared one by the stand-in of its session."""
     if entry.event.kind == ASSERTION and assertion_of(entry.event).kind != "join":
         return
-    refused = (
-        set() if refused_too else {_canonical(situation.rules, step.identifier) for step in entry.decision.refusals}
-    )
-    usable = set(admit(entry.event, situation.rules)[0]) if everything else set()
+    refusals = entry.decision.refusals
+    passed_over = [step for step in refusals if not refused_too or (everything and step.action == "drop")]
+    refused = {_canonical(situation.rules, step.identifier) for step in passed_over}
     for identifier in _carried(situation.rules, entry.event):
         substitute = stand_in(identifier, entry.event.session_id)
-        if (identifier in profile.members or identifier in usable) and identifier not in refused:
+        if (everything or identifier in profile.members) and identifier not in refused:
             yield identifier
         elif substitute in profile.members:
             yield substitute
@@ -164,16 +186,16 @@ def _reasons(
     situation: Situation, pair: tuple[Identifier, Identifier], nodes: Sequence[Node | None]
 ) -> Iterator[dict[str, Any]]:
     """Everything that keeps two identifiers apart, what is certain first."""
-    homeless = False
-    for identifier, node in zip(pair, nodes, strict=True):
-        if node is None or node.owner is None:
-            homeless = True
-            yield _homeless(situation, identifier, node)
-    if homeless:
+    owners = [None if node is None or node.owner is None else situation.profile(node.owner) for node in nodes]
+    groups = [[i] if owner is None else list(owner.members) for i, owner in zip(pair, owners, strict=True)]
+    profiles = [owner for owner in owners if owner is not None]
+    if len(profiles) < 2:
+        homeless = [found for found in zip(pair, nodes, owners, strict=True) if found[2] is None]
+        yield from (_homeless(situation, identifier, node) for identifier, node, _ in homeless)
+        yield from _separations(situation, *groups)
         return
-    profiles = [situation.profile(node.owner) for node in nodes if node is not None and node.owner is not None]
     found = [
-        *_separations(situation, profiles),
+        *_separations(situation, *groups),
         *_limits(situation.rules, situation.assertions, profiles),
         *(_refusal(entry) for entry in _naming_both(situation, profiles)[-5:]),
     ]
@@ -196,9 +218,10 @@ def _homeless(situation: Situation, identifier: Identifier, node: Node | None) -
     return reason | _event(written.event) | {"rule": rule, "text": text}
 
 
-def _separations(situation: Situation, profiles: Sequence[Profile]) -> Iterator[dict[str, Any]]:
-    one, other = profiles
-    apart = situation.assertions.keeps_apart(one.members, other.members)
+def _separations(
+    situation: Situation, ours: Sequence[Identifier], theirs: Sequence[Identifier]
+) -> Iterator[dict[str, Any]]:
+    apart = situation.assertions.keeps_apart(ours, theirs)
     if apart is None:
         return
     for written in reversed(situation.said()):
@@ -210,10 +233,14 @@ def _separations(situation: Situation, profiles: Sequence[Profile]) -> Iterator[
 
 
 def _limits(rules: Rules, assertions: Assertions, profiles: Sequence[Profile]) -> Iterator[dict[str, Any]]:
-    """The limits that one profile of both would break today."""
+    """The limits that one profile of both would break today. A window ends with the newest link of its type."""
     for rule in rules.types.values():
-        held = [[i for i in profile.members if i.type == rule.name] for profile in profiles]
-        both = sorted(held[0] + held[1])
+        nodes = [
+            [node for node in profile.members.values() if node.identifier.type == rule.name] for profile in profiles
+        ]
+        since = max((node.linked_at for node in chain(*nodes)), default=0) - (WINDOW_MS[rule.window] or inf)
+        held = [[node.identifier for node in side if node.linked_at > since] for side in nodes]
+        both = sorted(chain(*held))
         if rule.limit is not None and all(held) and assertions.distinct(both) > rule.limit:
             names = ", ".join(map(str, both))
             text = f"Together they would hold {names}, more than {rule.limit_text} allows."

@@ -23,7 +23,7 @@ from onefold.core.rules import Rules
 from onefold.engine.advance import Advance, Advanced, assertion_event, assertion_of
 from onefold.engine.groupcommit import GroupCommit
 from onefold.engine.history import CURRENT_RULES, FIRST_RULES, RULES_CHANGED
-from onefold.errors import OnefoldError
+from onefold.errors import PROBLEMS, OnefoldError
 from onefold.store.database import Database, Transaction
 from onefold.store.graph_store import (
     Written,
@@ -71,7 +71,11 @@ class Ingest:
         return self._group.submit(events)
 
     def say(self, said: Assertion, now: int) -> Advanced:
-        """Journal an assertion and let it take effect. Raises `conflict` when it cannot hold; `now` is in ms."""
+        """Journal an assertion and let it take effect. `now` is in ms.
+
+        Raises `conflict` when it cannot hold, and the code of an identifier that no event could carry.
+        """
+        _check(said, self._rules)
         with self._database.transaction() as tx:
             return _Batch(tx, self._rules, self._secret, self._in_force(tx)).say(said, now)
 
@@ -106,6 +110,17 @@ class Ingest:
             said = assertions_said(tx, Names(tx))
             self._assertions = (newest, Assertions(assertion_of(event) for event in said))
         return self._assertions[1]
+
+
+def _check(said: Assertion, rules: Rules) -> None:
+    """Refuse what is no identifier before it is journaled: an address where its hash belongs, for one."""
+    for identifier in said.identifiers:
+        rule = rules.rule(identifier.type)
+        code = "unknown_identifier_type" if rule is None else rule.fault(identifier.value)
+        if code is not None:
+            raise OnefoldError(code, f"{said.kind}: {PROBLEMS[code][1]}.")
+    if said.a == said.b:
+        raise OnefoldError("conflict", f"{said.kind}: name two different identifiers.")
 
 
 class _Batch:
