@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from onefold.config import Config, Server, Site, StoreConfig
 from onefold.store.database import Database
 from onefold.web.app import create_app
+from support.brain import Brain
 from support.stores import STORES, NewDatabase
 from support.web import ANALYTICS_ORIGIN, ORIGIN, OTHER_ORIGIN
 
@@ -64,3 +65,11 @@ def app(config: Config) -> Iterator[Flask]:
 def browser(app: Flask) -> FlaskClient:
     """A client that keeps no cookies."""
     return app.test_client(use_cookies=False)
+
+
+@pytest.fixture
+def brain(database: Database) -> Iterator[Brain]:
+    """An empty brain under the default rules; in the end its store must be what its journal gives."""
+    fresh = Brain(database)
+    yield fresh
+    assert fresh.differences() == []

@@ -7,12 +7,10 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner, Result
 
-from contract.test_brain_examples import Brain, brain
 from onefold.cli import main
+from support.brain import Brain
 from support.outcome import hashed
 from support.streams import HOUR, SECRET
-
-__all__ = ["brain"]
 
 KIOSK: Final = "uid:kiosk"
 

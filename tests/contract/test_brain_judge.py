@@ -11,17 +11,15 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner, Result
 
-from contract.test_brain_examples import Brain, brain, strangers
 from onefold.cli import main
 from onefold.config import Config, Site
 from onefold.engine.doctor import Finding, examine
 from onefold.store.database import Database
 from support import pictures
+from support.brain import Brain, strangers
 from support.outcome import hashed
 from support.stores import NewDatabase
 from support.streams import HOUR, SECRET, make_event
-
-__all__ = ["brain"]
 
 DAY: Final = 24 * HOUR
 

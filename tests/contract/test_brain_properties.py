@@ -11,7 +11,6 @@ import networkx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.test_brain_examples import Brain, Document
 from onefold.core.assertions import ASSERTED, ASSERTION, KINDS, Assertion
 from onefold.core.decision import Decision
 from onefold.core.event import Event
@@ -28,6 +27,7 @@ from onefold.errors import OnefoldError
 from onefold.store.database import Database
 from onefold.store.graph_store import Written
 from support import pictures
+from support.brain import Brain, Document
 from support.outcome import lines
 from support.stores import NewDatabase
 from support.streams import HOUR, SECRET, make_event

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.test_brain_examples import Brain, Document, brain, strangers
 from contract.test_brain_properties import Act, acts, document, happen
 from onefold.core.identifiers import STAND_IN, Identifier
 from onefold.core.presets import PRESETS, preset
@@ -21,11 +20,10 @@ from onefold.engine.situation import situation
 from onefold.errors import OnefoldError, RulesError
 from onefold.store.database import Database
 from support import pictures
+from support.brain import Brain, Document, strangers
 from support.outcome import hashed
 from support.stores import NewDatabase
 from support.streams import SECRET
-
-__all__ = ["brain"]
 
 Graph = tuple[dict[Identifier, int | None], set[int]]
 """Who owns each identifier, and the keys of the surviving profiles."""

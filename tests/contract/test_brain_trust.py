@@ -10,17 +10,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from contract.test_brain_examples import Brain, brain
 from onefold.config import Config
 from onefold.core.claims import sign_claim
 from onefold.core.rules import default_rules
 from onefold.engine import ask
 from onefold.engine.situation import situation
+from onefold.errors import OnefoldError
 from onefold.web.app import create_app
+from support.brain import Brain
 from support.outcome import hashed
 from support.web import ANALYTICS_ORIGIN, ORIGIN, UID, counts, database, link, post, problem, stored_bytes, view
-
-__all__ = ["brain"]
 
 OTHER_UID: Final = "0f8fad5b-d9cb-469f-a165-70867728950e.1760090000"
 WHO: Final = {"customer_id": "CUS12345"}
@@ -154,7 +153,22 @@ def test_every_link_remembers_whether_it_was_verified(brain: Brain) -> None:
     brain.tell("2", "customer_id:ann", "email_hash:e1", source="server", verified=True)
     verified = {line["type"]: line["verified"] for line in brain.profile("customer_id:ann")["identifiers"]}
     assert verified == {"customer_id": False, "uid": False, "email_hash": True}
-    assert [line["type"] for line in brain.profile("uid:1", trust="verified")["identifiers"]] == ["email_hash"]
+    trusted = brain.profile("customer_id:ann", trust="verified")["identifiers"]
+    assert {line["type"] for line in trusted} == {"customer_id", "email_hash"}
+    with pytest.raises(OnefoldError, match="No event that fits"):
+        brain.profile("uid:1", trust="verified")
+
+
+def test_a_merge_without_advertising_consent_joins_nobody_for_advertising(app: Flask, browser: FlaskClient) -> None:
+    """Each browser was seen with consent; that they are one person was said at T2 only."""
+    assert post(browser, view(identity={"uid": UID, "session_id": None})).status_code == 202
+    assert send(browser, uid=OTHER_UID, identifiers=WHO).status_code == 202
+    answer = send(browser, uid=UID, origin=ANALYTICS_ORIGIN, identifiers=WHO, meta_tier="T2")
+    assert answer.status_code == 202
+    assert identifiers(app, "customer_id:CUS12345") == {"customer_id:CUS12345", f"uid:{UID}", f"uid:{OTHER_UID}"}
+    for_advertising = identifiers(app, "customer_id:CUS12345", purpose="advertising")
+    assert for_advertising == {"customer_id:CUS12345", f"uid:{OTHER_UID}"}
+    assert identifiers(app, f"uid:{UID}", purpose="advertising") == {f"uid:{UID}"}
 
 
 def test_what_was_linked_without_advertising_consent_is_left_out_of_advertising(

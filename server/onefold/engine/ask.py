@@ -7,6 +7,7 @@ import msgspec
 
 from onefold.core.decision import Step
 from onefold.core.graph import Node, Profile
+from onefold.core.heal import Plan
 from onefold.core.identifiers import PROFILE_ID_PATTERN, STAND_IN, Identifier
 from onefold.core.rules import Rules
 from onefold.engine.history import Journal
@@ -40,15 +41,15 @@ def profile(
 ) -> dict[str, Any]:
     """The profile that an id (`of_…`, also one merged away) or an identifier (`type:value`) belongs to.
 
-    `purpose="advertising"` leaves out what was linked without advertising consent (at T2), `trust="verified"` what no
-    signed event or server vouched for. An identifier that is shared gives `{"identifier", "shared": true, "profiles":
-    […]}`. Raises `not_found`.
+    With a purpose or trust it is the profile as the fitting events alone make it: `purpose="advertising"` leaves out
+    what came without advertising consent (at T2), `trust="verified"` what no signed event, server or operator vouched
+    for. An identifier that is shared gives `{"identifier", "shared": true, "profiles": […]}`. Raises `not_found`.
     """
     if PROFILE_ID_PATTERN.fullmatch(what):
         key = situation.key_of(what)
         if key is None:
             raise OnefoldError("not_found", "There is no profile with this id.")
-        return describe(situation, situation.profile(key), purpose, trust)
+        return _fitting(situation, situation.profile(key), None, purpose, trust)
     identifier = canonical(situation.rules, what)
     node = situation.node(identifier)
     if node is None or (node.owner is None and not node.shared):
@@ -56,31 +57,69 @@ def profile(
     if node.owner is None:
         ids = [situation.profile(key).id for key in situation.sharers(identifier)]
         return {"identifier": str(identifier), "shared": True, "profiles": ids}
-    return describe(situation, situation.profile(node.owner), purpose, trust)
+    return _fitting(situation, situation.profile(node.owner), identifier, purpose, trust)
 
 
-def describe(
-    situation: Situation, found: Profile, purpose: Purpose | None = None, trust: Trust | None = None
+def _fitting(
+    situation: Situation,
+    found: Profile,
+    identifier: Identifier | None,
+    purpose: Purpose | None,
+    trust: Trust | None,
 ) -> dict[str, Any]:
+    """A profile as the events that fit a purpose and trust alone make it, around an identifier or around its beginning.
+
+    Leaving identifiers out is not enough: two groups of them may be one person by an unfit event alone.
+    """
+    if purpose in (None, "analytics") and trust is None:
+        return describe(situation, found)
+    entries = [written for written in situation.written([found.key]) if _fits(written, purpose, trust)]
+    plan = situation.again(found.key, entries)
+    part = _part(plan, identifier)
+    if part is None:
+        raise OnefoldError("not_found", "No event that fits this purpose and trust links it.")
+    shown = msgspec.structs.replace(found, members=part.members, shares=part.shares)
+    return describe(situation, shown)
+
+
+def _part(plan: Plan, identifier: Identifier | None) -> Profile | None:
+    """The part that holds an identifier; without one, the part that the oldest entry belongs to."""
+    if identifier is not None:
+        node = plan.fresh.nodes.get(identifier)
+        key = None if node is None else node.owner
+    else:
+        key = next(iter(plan.attributed.values()), None)
+    return None if key is None else plan.fresh.profiles[plan.fresh.survivor(key)]
+
+
+def _fits(written: Written, purpose: Purpose | None, trust: Trust | None) -> bool:
+    """Whether an event may be used for a purpose and is trusted enough."""
+    if purpose == "advertising" and written.event.tier not in ("T0", "T1"):
+        return False
+    return trust is None or written.event.verified
+
+
+def describe(situation: Situation, found: Profile) -> dict[str, Any]:
     """A profile as JSON. Times are ms."""
     shared = [node for node in map(situation.node, found.shares) if node is not None]
-    owned = [node for node in found.members.values() if node.identifier.type != STAND_IN]
+    owned = [_seen(situation, node) for node in found.members.values() if node.identifier.type != STAND_IN]
     nodes = sorted([*owned, *shared], key=lambda node: (node.first_seen, node.identifier))
     return {
         "id": found.id,
         "created_at": found.created_at,
-        "identifiers": [_identifier(node) for node in nodes if _fits(node, purpose, trust)],
+        "identifiers": [_identifier(node) for node in nodes],
         "stand_ins": sorted(identifier.value for identifier in found.members if identifier.type == STAND_IN),
         "merged": [situation.profile(key).id for key in sorted(found.absorbed)],
         "flags": _flags(found),
     }
 
 
-def _fits(node: Node, purpose: Purpose | None, trust: Trust | None) -> bool:
-    """Whether a link may be used for a purpose and is trusted enough."""
-    if purpose == "advertising" and node.tier not in ("T0", "T1"):
-        return False
-    return trust is None or node.verified
+def _seen(situation: Situation, node: Node) -> Node:
+    """A node with the first and last times the graph knows of, which a profile resolved again does not."""
+    known = situation.node(node.identifier)
+    if known is None:
+        return node
+    return msgspec.structs.replace(node, first_seen=known.first_seen, last_seen=known.last_seen)
 
 
 def _flags(found: Profile) -> list[str]:

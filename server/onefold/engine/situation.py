@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Protocol
 
 from onefold.core.assertions import Assertions
-from onefold.core.graph import Graph, Node, Profile
+from onefold.core.graph import Graph, Node, NotLoaded, Profile
+from onefold.core.heal import Plan, reresolve
 from onefold.core.identifiers import Identifier, pack_profile_id
 from onefold.core.rules import Rules
 from onefold.engine.advance import assertion_of
@@ -54,6 +55,9 @@ class Situation(Protocol):
 
     def sharers(self, shared: Identifier) -> list[int]:
         """The profiles a shared identifier is linked to, oldest first."""
+
+    def again(self, key: int, entries: Iterable[Written]) -> Plan:
+        """A profile resolved again from some of its entries; the graph stays as it is."""
 
 
 class Present:
@@ -113,6 +117,17 @@ class Present:
         """The profiles a shared identifier is linked to."""
         return sharers(self._journal.reader, self._journal.names, shared)
 
+    def again(self, key: int, entries: Iterable[Written]) -> Plan:
+        """A profile resolved again from some of its entries."""
+        past = [(written.seq, written.event) for written in entries]
+        self._graph.assertions = self.assertions
+        while True:
+            try:
+                return reresolve(self._graph, [key], past, self._rules)
+            except NotLoaded as missing:
+                load_identifiers(self._journal.reader, self._journal.names, self._graph, missing.identifiers)
+                load_profiles(self._journal.reader, self._journal.names, self._graph, missing.profiles)
+
 
 class Past:
     """The graph as it was when everything up to a time had arrived, made by running the journal again."""
@@ -165,6 +180,10 @@ class Past:
     def sharers(self, shared: Identifier) -> list[int]:
         """The profiles a shared identifier was linked to."""
         return self._run.sharers().get(shared, [])
+
+    def again(self, key: int, entries: Iterable[Written]) -> Plan:
+        """A profile resolved again from some of its entries."""
+        return reresolve(self._run.graph, [key], [(written.seq, written.event) for written in entries], self.rules)
 
 
 @contextmanager
