@@ -57,16 +57,17 @@ def mixed_stream(count: int, people: int, first: int) -> Iterator[Permitted]:
         identifiers: tuple[Identifier, ...]
         if dice < 0.6:
             kind, identifiers = PAGE_VIEW, (uid(chance.randrange(people)),)
-        elif dice < 0.81 or not visitors:
-            kind, identifiers = IDENTITY_LINK, known(chance.randrange(people))
-        elif dice < 0.87:
-            kind, identifiers = IDENTITY_LINK, (visitors.pop(), *known(chance.randrange(people))[1:])
-        elif dice < 0.9:
-            kind, identifiers, fresh = IDENTITY_LINK, known(fresh), fresh + 1
-        else:
+        elif dice < 0.7:
             fresh += 1
             visitors.append(uid(fresh, device=1))
             kind, identifiers = PAGE_VIEW, (visitors[-1],)
+        elif dice < 0.73:
+            fresh += 1
+            kind, identifiers = IDENTITY_LINK, known(fresh)
+        elif dice < 0.79 and visitors:
+            kind, identifiers = IDENTITY_LINK, (visitors.pop(), *known(chance.randrange(people))[1:])
+        else:
+            kind, identifiers = IDENTITY_LINK, known(chance.randrange(people))
         yield permitted(event(number, kind, identifiers))
 
 
