@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from bench.population import IDENTIFIERS_A_PERSON, mixed_stream
@@ -23,6 +24,7 @@ from onefold.engine.verify import verify
 from onefold.store.database import Database
 
 _BATCH: Final = 1_000
+_ROUNDS: Final = 3
 
 
 def journaled(folder: Path, events: int) -> Path:
@@ -68,16 +70,25 @@ WORK: Final[dict[str, Callable[[Database], None]]] = {
 
 
 def measure(folder: Path, events: int) -> dict[str, dict[str, float]]:
-    """Events per second, ratio to the baseline, and peak memory in MB, for each kind of work."""
+    """Events per second and ratio to the baseline (medians), and peak memory in MB, for each kind of work."""
     path = journaled(folder, events)
+    rounds = [{name: _run(name, path) for name in WORK} for _ in range(_ROUNDS)]
     found = {}
     for name in WORK:
-        command = [sys.executable, "-m", "bench.journal", name, str(path)]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        found[name] = {"events/s": events / told["seconds"], "peak MB": told["peak_kb"] / 1024}
-    for figures in found.values():
-        figures["ratio"] = figures["events/s"] / found["read and decode"]["events/s"]
+        ratios = [told["read and decode"]["seconds"] / told[name]["seconds"] for told in rounds]
+        found[name] = {
+            "events/s": median(events / told[name]["seconds"] for told in rounds),
+            "ratio": median(ratios),
+            "peak MB": max(told[name]["peak_kb"] for told in rounds) / 1024,
+        }
     return found
+
+
+def _run(name: str, path: Path) -> dict[str, float]:
+    """One kind of work in a process of its own: seconds, and peak memory in kB."""
+    command = [sys.executable, "-m", "bench.journal", name, str(path)]
+    told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return told
 
 
 def _main(name: str, path: str) -> None:

@@ -37,8 +37,10 @@ from onefold.store.database import Database
 @config_option
 @db_option
 @as_of_option
-@click.option("--purpose", type=click.Choice(["advertising", "analytics"]), help="As events that allow this use alone make it.")
-@click.option("--trust", type=click.Choice(["verified"]), help="As events that were vouched for alone make it.")
+@click.option(
+    "--purpose", type=click.Choice(["advertising", "analytics"]), help="As events that allow this use alone make it."
+)
+@click.option("--trust", type=click.Choice(["verified"]), help="As events that were vouched for make it.")
 @json_option
 def profile(
     what: str,

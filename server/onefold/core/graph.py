@@ -12,7 +12,7 @@ import msgspec
 from onefold.core.assertions import Assertions
 from onefold.core.decision import Decision, Step
 from onefold.core.event import Event
-from onefold.core.identifiers import Identifier, profile_id
+from onefold.core.identifiers import Identifier, profile_digest, unpack_profile_id
 
 LAST_SEEN_GRAIN_MS = 3_600_000
 
@@ -56,7 +56,7 @@ class Profile(msgspec.Struct, eq=False):
     """
 
     key: int
-    id: str
+    digest: bytes
     created_at: int
     members: dict[Identifier, Node] = {}
     shares: dict[Identifier, None] = {}
@@ -65,6 +65,11 @@ class Profile(msgspec.Struct, eq=False):
     merged_at: int | None = None
     merged_by: int | None = None
     whole: bool = True
+
+    @property
+    def id(self) -> str:
+        """The public id, `of_…`, which `digest` holds in 16 bytes."""
+        return unpack_profile_id(self.digest)
 
 
 def _nothing_is_foreign(_: Identifier) -> bool:
@@ -152,9 +157,9 @@ class Graph:
 
     def _found(self, identifier: Identifier, event: Event, seq: int) -> None:
         node = self.touched(identifier, event)
-        public_id = profile_id(self.secret, identifier, node.founded)
+        digest = profile_digest(self.secret, identifier, node.founded)
         node.founded += 1
-        self.profiles[seq] = self.changed_profiles[seq] = Profile(seq, public_id, event.ts, members={})
+        self.profiles[seq] = self.changed_profiles[seq] = Profile(seq, digest, event.ts, members={})
 
     def _link(self, identifier: Identifier, key: int, event: Event, seq: int) -> None:
         node = self.touched(identifier, event)

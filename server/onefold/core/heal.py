@@ -17,7 +17,7 @@ from onefold.core.assertions import ASSERTION
 from onefold.core.consent import readmit
 from onefold.core.event import Event
 from onefold.core.graph import Graph, Node, Profile
-from onefold.core.identifiers import STAND_IN, Identifier, profile_id
+from onefold.core.identifiers import STAND_IN, Identifier, profile_digest
 from onefold.core.ledger import Entry, merged_entry
 from onefold.core.resolve import SUSPECT, admit, resolve
 from onefold.core.rules import Rules
@@ -182,7 +182,7 @@ def _new_profile(graph: Graph, fresh: Profile, founder: Identifier) -> Profile:
     if node is not None:
         generation = node.founded
         node.founded += 1
-    return Profile(fresh.key, profile_id(graph.secret, founder, generation), fresh.created_at, members={})
+    return Profile(fresh.key, profile_digest(graph.secret, founder, generation), fresh.created_at, members={})
 
 
 def _retire(

@@ -75,13 +75,17 @@ merge strangers.
 
 
 def profile_id(secret: bytes, founding: Identifier, generation: int = 0) -> str:
-    """The public id of the profile that `founding` founds: `of_` and 26 base32 characters.
+    """The public id of the profile that `founding` founds: `of_` and 26 base32 characters."""
+    return unpack_profile_id(profile_digest(secret, founding, generation))
+
+
+def profile_digest(secret: bytes, founding: Identifier, generation: int) -> bytes:
+    """The 16 bytes behind the id of the profile that `founding` founds.
 
     The same secret and founding identifier always give the same id, so a rebuild keeps every id. `generation` counts
     the profiles the identifier founded before (it can found again after a rule released it).
     """
-    message = f"{founding}\x00{generation}".encode()
-    return unpack_profile_id(hmac.digest(secret, message, "sha256")[:16])
+    return hmac.digest(secret, f"{founding}\x00{generation}".encode(), "sha256")[:16]
 
 
 def unpack_profile_id(packed: bytes) -> str:

@@ -68,7 +68,8 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
         elif rule.personal and rules.unsigned == "refuse" and not event.verified:
             drops.append(Step("drop", sent, "unverified", "unsigned=refuse"))
         else:
-            admitted[Identifier(rule.name, value)] = rule.priority
+            usable = sent if sent == (rule.name, value) else Identifier(rule.name, value)
+            admitted[usable] = rule.priority
     if len(admitted) < 2:
         return list(admitted), tuple(drops)
     return [identifier for _, identifier in sorted((rank, found) for found, rank in admitted.items())], tuple(drops)
@@ -164,14 +165,22 @@ class _Walk:
         """Link it, merge with its owner, or settle the conflict. `named` is what a refusal calls it."""
         node = self.graph.node(identifier)
         owner = None if node is None else node.owner
-        if owner is None:
+        if not self.joined and not self.gained:
+            self._begin(identifier, owner)
+        elif owner is None:
             self._link(identifier, named)
-        elif not self.joined and not self.gained:
-            self.joined.append(owner)
         elif owner not in self.joined:
             self._join(identifier, named, owner)
         for partner in sorted(self.graph.assertions.joined.get(identifier, ())):
             self._obey(identifier, partner)
+
+    def _begin(self, identifier: Identifier, owner: int | None) -> None:
+        """The first identifier founds the target: its owner, or a profile to be."""
+        if owner is not None:
+            self.joined.append(owner)
+        else:
+            self.gained.append(identifier)
+            self.steps.append(Step("link", identifier))
 
     def _obey(self, identifier: Identifier, partner: Identifier) -> None:
         """An operator said that these two are one person: where both belong to somebody, only a

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice, zip_longest
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -44,21 +44,22 @@ def _ledger(replay: Replay, reader: Reader, names: Names, progress: Progress | N
         if advanced.decision.outcome != written.decision.outcome:
             yield f"journal {written.seq}: was {written.decision.outcome}, run again {advanced.decision.outcome}"
         for entry in advanced.entries:
-            if (kept := next(stored, None)) != _comparable(entry):
-                yield f"ledger: the journal gives {_comparable(entry)}, the store has {kept}"
+            if (kept := next(stored, None)) != (again := _comparable(entry)):
+                yield f"ledger: the journal gives {again}, the store has {kept}"
     for kept in stored:
         yield f"ledger: the store has {kept}, the journal does not give it"
 
 
-def _comparable(entry: Entry) -> tuple[str, str, dict[str, Any]]:
-    return entry.kind, entry.event_id, msgspec.json.decode(msgspec.json.encode(entry.body))
+def _comparable(entry: Entry) -> tuple[str, str, str]:
+    """Kind, event and body; the body as the text that is stored."""
+    return entry.kind, entry.event_id, msgspec.json.encode(entry.body).decode()
 
 
-def _stored_ledger(reader: Reader, names: Names) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _stored_ledger(reader: Reader, names: Names) -> Iterator[tuple[str, str, str]]:
     after = 0
     while rows := reader.all("ledger_after", after, _PAGE):
         for _, _, kind, event_id, body in rows:
-            yield names.text(kind), unpack_text(event_id), msgspec.json.decode(body)
+            yield names.text(kind), unpack_text(event_id), body
         after = rows[-1][0]
 
 
@@ -71,13 +72,16 @@ def _graph(run: MemoryRun, reader: Reader, names: Names) -> Iterator[str]:
 def _profiles(run: MemoryRun, reader: Reader) -> Iterator[str]:
     after = count = 0
     while rows := reader.all("all_profiles", after, _PAGE):
-        for key, public_id, created_at, merged_into, *_ in rows:
+        for key, digest, created_at, merged_into, *_ in rows:
             count += 1
             profile = run.graph.profiles.get(key)
-            stored = (unpack_profile_id(public_id), created_at, merged_into)
-            again = None if profile is None else (profile.id, profile.created_at, profile.merged_into)
-            if stored != again:
-                yield f"profile {key}: the store has {stored}, the journal gives {again}"
+            stored = (digest, created_at, merged_into)
+            if profile is None:
+                yield f"profile {key}: the store has {unpack_profile_id(digest)}, the journal gives none"
+            elif stored != (profile.digest, profile.created_at, profile.merged_into):
+                kept = (unpack_profile_id(digest), created_at, merged_into)
+                again = (profile.id, profile.created_at, profile.merged_into)
+                yield f"profile {key}: the store has {kept}, the journal gives {again}"
         after = rows[-1][0]
     if count != len(run.graph.profiles):
         yield f"profiles: the store has {count}, the journal gives {len(run.graph.profiles)}"

@@ -8,7 +8,7 @@ import msgspec
 from onefold.core.decision import OUTCOMES, Decision, Step
 from onefold.core.event import TIERS, Event
 from onefold.core.graph import Graph, Node, Profile
-from onefold.core.identifiers import STAND_IN, Identifier, pack_profile_id, stand_in, unpack_profile_id
+from onefold.core.identifiers import STAND_IN, Identifier, stand_in
 from onefold.core.ledger import Entry
 from onefold.store.database import Reader, Row, Transaction
 from onefold.store.names import Names
@@ -206,15 +206,12 @@ def _identifier_row(node: Node, names: Names) -> tuple[Any, ...]:
 
 
 def _profile(row: Row) -> Profile:
-    key, public_id, created_at, merged_into, merged_at, merged_by = row
-    return Profile(
-        key, unpack_profile_id(public_id), created_at, merged_into=merged_into, merged_at=merged_at, merged_by=merged_by
-    )
+    key, digest, created_at, merged_into, merged_at, merged_by = row
+    return Profile(key, digest, created_at, merged_into=merged_into, merged_at=merged_at, merged_by=merged_by)
 
 
 def _profile_row(profile: Profile) -> tuple[Any, ...]:
-    public_id = pack_profile_id(profile.id)
-    return (profile.key, public_id, profile.created_at, profile.merged_into, profile.merged_at, profile.merged_by)
+    return (profile.key, profile.digest, profile.created_at, profile.merged_into, profile.merged_at, profile.merged_by)
 
 
 UNDECLARED: Final = "undeclared"
