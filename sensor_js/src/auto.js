@@ -5,18 +5,16 @@ import { attempt } from './storage.js';
 import { VERSION } from './version.js';
 
 /**
+ * Attributes of the script tag, or, where a tag manager allows none, parameters of the script's address.
  * @param {HTMLScriptElement | null} script
  * @returns {import('./sensor.js').Options}
  */
 const optionsOf = (script) => {
-  const given = script?.dataset ?? {};
-  /** @param {string | undefined} flag an attribute that is there and not "false" */
-  const isOn = (flag) => flag !== undefined && flag !== 'false';
+  const address = script?.src ? new URL(script.src) : null;
   return {
-    ...given,
-    endpoint: given.endpoint || (script ? new URL(script.src).origin : undefined),
-    debug: isOn(given.debug),
-    pageViews: isOn(given.pageViews),
+    endpoint: address?.origin,
+    ...Object.fromEntries(address?.searchParams ?? []),
+    ...script?.dataset,
   };
 };
 

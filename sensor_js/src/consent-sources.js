@@ -3,9 +3,11 @@
 // chose (so a denial is a withdrawal), not that a default applies until they do.
 
 import { SIGNALS, tierOf } from './consent.js';
+import { attempt } from './storage.js';
+import { tcf } from './tcf.js';
 
 /**
- * @typedef {Window & typeof globalThis & {dataLayer?: any[], __tcfapi?: unknown}} Page
+ * @typedef {Window & typeof globalThis & {dataLayer?: any[], __tcfapi?: (command: string, version: number, heard: (data: any, success: boolean) => void) => void}} Page
  * @typedef {(stated: unknown, explicit: boolean) => void} Tell
  */
 
@@ -46,7 +48,6 @@ const consentMode = (win, tell) => {
   const defaults = {};
   /** @type {Record<string, unknown>} */
   const updates = {};
-  let seen = 0;
   let wait = WAIT_MS;
   let waiting = false;
 
@@ -60,9 +61,7 @@ const consentMode = (win, tell) => {
 
   /** @param {any} entry */
   const read = (entry) => {
-    if (!isConsent(entry)) return;
     const stated = Object(entry[2]);
-    seen++;
     if (entry[1] === 'update') Object.assign(updates, stated);
     else addDefault(defaults, stated);
     if (stated.wait_for_update >= 0) wait = +stated.wait_for_update;
@@ -70,9 +69,9 @@ const consentMode = (win, tell) => {
 
   /** @param {any[]} entries */
   const readAll = (entries) => {
-    const before = seen;
-    entries.forEach(read);
-    if (seen > before) settle();
+    const found = entries.filter(isConsent);
+    found.forEach(read);
+    if (found[0]) settle();
   };
 
   const layer = (win.dataLayer = win.dataLayer || []);
@@ -80,11 +79,8 @@ const consentMode = (win, tell) => {
   const push = layer.push;
   layer.push = function (...entries) {
     const result = push.apply(this, entries);
-    try {
-      readAll(entries);
-    } catch {
-      // The page's own push must never fail because of us.
-    }
+    // The page's own push must never fail because of us.
+    attempt(() => readAll(entries));
     return result;
   };
 };
@@ -92,19 +88,15 @@ const consentMode = (win, tell) => {
 /** @type {Record<string, (win: Page, tell: Tell) => void>} */
 const sources = {
   none: (_win, tell) => tell('T0', false),
-  manual: () => {},
   'consent-mode': consentMode,
+  tcf,
 };
 
 /**
- * What `data-consent` may be left out for: the first whose mechanism is found on the page. A TCF banner
- * is a consent mechanism too: where there is one, the page has to call consent().
+ * What `data-consent` may be left out for: the first whose mechanism is found on the page.
+ * @param {Page} win
  */
-/** @type {[string, (win: Page) => unknown][]} */
-const detectors = [
-  ['consent-mode', hasGoogleDefault],
-  ['manual', (win) => win.__tcfapi],
-];
+const detect = (win) => (hasGoogleDefault(win) ? 'consent-mode' : win.__tcfapi && 'tcf');
 
 /**
  * Start the source that is asked for, or the one that the page turns out to have.
@@ -113,8 +105,8 @@ const detectors = [
  * @param {Tell} tell
  */
 export const followConsent = (win, wanted, tell) => {
-  const found = wanted || detectors.find(([, isThere]) => isThere(win))?.[0];
-  // A name that nobody knows is a mistake in the page: then nothing is allowed until it calls consent().
+  const found = wanted || detect(win);
+  // `manual` has no source: the page calls consent(). Neither has a name that nobody knows, a mistake in the page.
   sources[found ?? 'none']?.(win, tell);
   // A tag manager may bring its default later.
   if (!found && win.dataLayer) consentMode(win, tell);

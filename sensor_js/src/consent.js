@@ -10,13 +10,11 @@ export const SIGNALS = ['ad_storage', 'ad_user_data', 'ad_personalization', 'ana
  */
 
 /**
- * @param {Signals} given
- * @returns {Consent['signals']}
+ * A record of the four signals.
+ * @template T
+ * @param {(name: string, index: number) => T} valueOf
  */
-const complete = (given) =>
-  Object.fromEntries(
-    SIGNALS.map((name) => [name, given[name] === 'granted' ? 'granted' : 'denied']),
-  );
+export const each = (valueOf) => Object.fromEntries(SIGNALS.map((name, i) => [name, valueOf(name, i)]));
 
 /**
  * The tier that signals amount to: T1 with analytics storage and user data, T2 with analytics storage
@@ -24,52 +22,47 @@ const complete = (given) =>
  * @param {Signals} signals
  * @returns {Tier}
  */
-export const tierOf = (signals) => {
-  if (signals.analytics_storage !== 'granted') return 'T3';
-  return signals.ad_user_data === 'granted' ? 'T1' : 'T2';
+export const tierOf = ({ analytics_storage, ad_user_data }) => {
+  if (analytics_storage !== 'granted') return 'T3';
+  return ad_user_data === 'granted' ? 'T1' : 'T2';
 };
-
-/** What a tier grants when a page states it instead of signals. */
-/** @type {Record<string, string[]>} */
-const GRANTS = { T1: SIGNALS, T2: ['analytics_storage'], T3: [], T4: [] };
-
-/**
- * @param {string[]} names
- * @returns {Signals}
- */
-const granted = (names) => Object.fromEntries(names.map((name) => [name, 'granted']));
 
 /**
  * Work out the consent that a page or a consent tool states.
- * @param {unknown} stated a tier, or signals; those left out keep what they were before
+ * @param {any} stated a tier, or signals; those left out keep what they were before
  * @param {Consent | null} before
  * @param {boolean} gpc Global Privacy Control is on: counts as `ad_user_data` denied
  * @returns {Consent | null} null where it is neither a tier nor signals
  */
 export const consentOf = (stated, before, gpc) => {
-  if (stated === 'T0') {
-    // Without a consent mechanism there are no signals to send, unless the browser speaks up.
-    if (gpc) return consentOf('T2', before, gpc);
-    return { tier: 'T0', signals: Object.fromEntries(SIGNALS.map((name) => [name, null])) };
-  }
-  const grants = GRANTS[/** @type {string} */ (stated)];
-  if (!grants && Object(stated) !== stated) return null;
-  // Where nothing was asked for so far, what is not stated stays allowed.
-  const base = before?.tier === 'T0' ? granted(SIGNALS) : before?.signals;
-  const signals = complete(grants ? granted(grants) : { ...base, .../** @type {Signals} */ (stated) });
+  const isTier = ['T0', 'T1', 'T2', 'T3', 'T4'].includes(stated);
+  if (!isTier && Object(stated) !== stated) return null;
+  // Without a consent mechanism there are no signals to send, unless the browser speaks up.
+  if (stated === 'T0' && !gpc) return { tier: stated, signals: each(() => null) };
+  /** @param {string} name */
+  const grants = (name) => {
+    if (isTier) return stated === 'T1' || (stated < 'T3' && name === SIGNALS[3]);
+    if (name in stated) return stated[name] === 'granted';
+    // Where nothing was asked for so far, what is not stated stays allowed.
+    return before?.tier === 'T0' || before?.signals[name] === 'granted';
+  };
+  const signals = each((name) => (grants(name) ? 'granted' : 'denied'));
   if (gpc) signals.ad_user_data = 'denied';
-  return { tier: stated === 'T4' ? 'T4' : tierOf(signals), signals };
+  return { tier: stated === 'T4' ? stated : tierOf(signals), signals };
 };
 
 /** @param {Consent | null} consent */
-export const mayStore = (consent) => !!consent && consent.tier < 'T3';
+const tierIn = (consent) => consent?.tier ?? 'T9';
 
 /** @param {Consent | null} consent */
-export const mayLink = (consent) => !!consent && consent.tier < 'T2';
+export const mayStore = (consent) => tierIn(consent) < 'T3';
+
+/** @param {Consent | null} consent */
+export const mayLink = (consent) => tierIn(consent) < 'T2';
 
 /**
  * Click ids belong to advertising: they need `ad_storage`, or a site without consent mechanism.
  * @param {Consent | null} consent
  */
 export const mayAdvertise = (consent) =>
-  !!consent && (consent.tier === 'T0' || (consent.tier < 'T3' && consent.signals.ad_storage === 'granted'));
+  tierIn(consent) === 'T0' || (mayStore(consent) && consent?.signals.ad_storage === 'granted');

@@ -10,6 +10,9 @@ const LAST_RETRY_MS = 5 * 60 * 1000;
  * @typedef {{sent: boolean, reason?: string}} Outcome
  */
 
+/** @param {string} reason */
+export const refused = (reason) => ({ sent: false, reason });
+
 /**
  * @param {Window & typeof globalThis} win
  * @param {string} url where events go
@@ -23,10 +26,10 @@ export const createDelivery = (win, url, queue, allowed, emit) => {
   let failures = 0;
 
   /**
-   * Post an event: nothing, or why it was not taken. text/plain needs no preflight, and with credentials a
-   * same-site endpoint can renew the cookie.
+   * Post an event: nothing, or why it was not taken and, where it may be taken later, after how many seconds at
+   * least. text/plain needs no preflight, and with credentials a same-site endpoint can renew the cookie.
    * @param {Event} event
-   * @returns {Promise<{reason?: string, again?: boolean}>}
+   * @returns {Promise<{reason?: string, after?: number}>}
    */
   const post = async (event) => {
     try {
@@ -37,21 +40,25 @@ export const createDelivery = (win, url, queue, allowed, emit) => {
         credentials: 'include',
         keepalive: true,
       });
-      const { ok, status } = response;
+      const { ok, status, headers } = response;
       if (ok) return {};
       const problem = await response.json().catch(() => ({}));
-      // Of all refusals only these may change with time.
+      // Of all refusals only these may change with time. A Retry-After may also be a date: then it counts as none.
       const again = status > 499 || status === 408 || status === 429;
-      return { reason: problem.code || 'http_' + status, again };
+      return {
+        reason: problem.code || 'http_' + status,
+        after: again ? Number(headers.get('retry-after')) || 0 : undefined,
+      };
     } catch {
-      return { reason: 'network', again: true };
+      return { reason: 'network', after: 0 };
     }
   };
 
-  const later = () => {
+  /** @param {number} [after] seconds */
+  const later = (after = 0) => {
     clearTimeout(timer);
-    const delay = Math.min(FIRST_RETRY_MS * 2 ** failures, LAST_RETRY_MS);
-    timer = setTimeout(flush, delay * (0.5 + Math.random()));
+    const delay = Math.min(FIRST_RETRY_MS * 2 ** failures++, LAST_RETRY_MS) * (0.5 + Math.random());
+    timer = setTimeout(flush, Math.max(delay, after * 1000));
   };
 
   /**
@@ -59,29 +66,36 @@ export const createDelivery = (win, url, queue, allowed, emit) => {
    * @returns {Promise<Outcome>}
    */
   const send = async (event) => {
-    const { reason, again } = await post(event);
-    if (again && allowed(event)) {
-      queue.add(event);
-      later();
-      return { sent: false, reason: 'queued' };
+    const { reason, after } = await post(event);
+    if (after !== undefined && allowed(event)) {
+      queue.enqueue(event);
+      later(after);
+      return refused('queued');
     }
     queue.remove(event);
     if (!reason) failures = 0;
     emit(reason ? 'dropped' : 'sent', { event, reason });
-    return reason ? { sent: false, reason } : { sent: true };
+    return reason ? refused(reason) : { sent: true };
   };
 
   const permitted = () => queue.read().filter(allowed);
 
-  /** Try again what is queued: by this page, or by an earlier one. */
-  const flush = () => {
-    failures++;
-    permitted().forEach(send);
+  /** Send what is queued, one after another; where one has to wait, so have those behind it. */
+  const resend = async () => {
+    for (const event of permitted()) if ((await send(event)).reason === 'queued') break;
   };
+
+  /**
+   * Try again what is queued: by this page, by an earlier one, or by another tab. One tab at a time: the next finds
+   * what is left. On http pages there are no locks, and the endpoint knows an event_id that comes twice.
+   */
+  const flush = () =>
+    attempt(() => win.navigator.locks.request('uiaf_queue', resend).catch(resend)) ?? resend();
 
   return {
     send,
     flush,
+    later,
     /**
      * The page goes away: hand over what is queued. A beacon tells nothing about its fate, so all stays
      * queued as well; the endpoint knows an event_id that comes twice.

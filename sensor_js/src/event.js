@@ -11,6 +11,7 @@ import { VERSION } from './version.js';
  * @property {Record<string, string> | null} identifiers
  * @property {Record<string, string> | null} attributes
  * @property {Record<string, string> | null} click_ids
+ * @property {Record<string, string>} [match_keys] only where the page asks for them
  * @property {Record<string, 'granted' | 'denied' | null>} consent
  * @property {string | null} claim
  * @property {{ts: number, tier: string, page_url: string, trigger: string | null, sensor: string,
@@ -19,8 +20,9 @@ import { VERSION } from './version.js';
  * @typedef {object} Link what only an identity_link has
  * @property {Record<string, string>} [identifiers]
  * @property {Record<string, string>} [attributes]
- * @property {string} [trigger]
- * @property {string} [claim]
+ * @property {Record<string, string>} [match_keys]
+ * @property {string | null} [trigger]
+ * @property {string | null} [claim]
  */
 
 /** @param {Record<string, string> | undefined} record */
@@ -36,20 +38,29 @@ const orNull = (record) => (record && Object.keys(record)[0] ? record : null);
  * @param {Link} link
  * @returns {Event}
  */
-export const buildEvent = (event, event_id, identity, consent, page_url, clicks, link) => ({
+export const buildEvent = (
   event,
   event_id,
   identity,
-  identifiers: orNull(link.identifiers),
-  attributes: orNull(link.attributes),
+  { tier, signals },
+  page_url,
+  clicks,
+  { identifiers, attributes, match_keys, claim = null, trigger = null },
+) => ({
+  event,
+  event_id,
+  identity,
+  identifiers: orNull(identifiers),
+  attributes: orNull(attributes),
   click_ids: orNull(clicks),
-  consent: consent.signals,
-  claim: link.claim ?? null,
+  match_keys,
+  consent: signals,
+  claim,
   _meta: {
     ts: Date.now(),
-    tier: consent.tier,
+    tier,
     page_url,
-    trigger: link.trigger ?? null,
+    trigger,
     sensor: VERSION,
     normalization: RULES,
   },

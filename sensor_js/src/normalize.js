@@ -10,8 +10,8 @@ export const RULES = 'uiaf-1';
 const email = (text) => {
   const address = squeeze(lower(text));
   // After squeezing, the only white space left is a space inside.
-  const [local, domain, more] = address.split('@');
-  if (!local || !domain || more !== undefined || address.includes(' ')) return null;
+  const [, local, domain] = /^([^@ ]+)@([^@ ]+)$/.exec(address) ?? [];
+  if (!local) return null;
   // Gmail ignores dots; other providers do not.
   const bare = domain === 'gmail.com' ? local.replace(/\./g, '') : local;
   return bare && bare + '@' + domain;
@@ -26,8 +26,8 @@ const name = (text) => squeeze(lower(text));
  */
 const phone = (text, region) => e164(nfc(text), region);
 
-/** @type {Map<string, (text: string, region?: string) => string | null>} */
-const rules = new Map(Object.entries({ email, phone, name }));
+/** @type {any} rules by type, and nothing that other objects have */
+const rules = { __proto__: null, email, phone, name };
 
 /**
  * Normalise a value the way UIAF says (06-identity-resolution, "Normalization rules").
@@ -37,7 +37,7 @@ const rules = new Map(Object.entries({ email, phone, name }));
  * @returns {string | null} null where the value is refused: it must not be hashed then
  */
 export const normalize = (type, value, { region } = {}) => {
-  const rule = rules.get(type);
+  const rule = rules[type];
   if (!rule || typeof value !== 'string' || isBroken(value)) return null;
   return rule(value, region ?? undefined) || null;
 };

@@ -6,8 +6,7 @@ import { withoutLater } from './unicode.js';
 
 /**
  * @typedef {object} Plan one region's numbering plan
- * @property {string} code country calling code
- * @property {string} local lengths that only work inside an area, as letters: `g` is 7
+ * @property {string} dial country calling code
  * @property {string} pattern national numbers, in the table's alphabet
  * @property {string} prefix what may stand before a national number
  * @property {string} transform what such a prefix becomes
@@ -57,7 +56,7 @@ const CONTEXT =
  */
 const re = (source, flags = 'u') => new RegExp(source, flags);
 
-/** @type {Map<string, Plan> | undefined} */
+/** @type {Record<string, Plan> | undefined} */
 let plans;
 
 /**
@@ -66,33 +65,33 @@ let plans;
  */
 const planOf = (key) => {
   if (!plans) {
-    plans = new Map();
+    plans = {};
     let code = 0;
     let main = /** @type {Plan | undefined} */ (undefined);
     for (const row of PLANS.split('=')) {
       const [head, pattern, prefix = '', transform = '', idd] = row.split(',');
-      const [, step, region, local] = /** @type {string[]} */ (/(\d*)([A-Z]*)(.*)/.exec(head));
+      const [, step, region] = /** @type {string[]} */ (/(\d*)(.*)/.exec(head));
       code += step ? +step : 1;
       /** @type {Plan} */
-      const plan = { code: '' + code, local, pattern, prefix, transform, idd: idd || '00' };
+      const plan = { dial: '' + code, pattern, prefix, transform, idd: idd || '00' };
       if (step === '0') plan.idd = idd || /** @type {Plan} */ (main).idd;
-      else plans.set(plan.code, (main = plan));
-      plans.set(region, plan);
+      else plans[plan.dial] = main = plan;
+      plans[region] = plan;
     }
   }
-  return plans.get(key);
+  return plans[key];
 };
 
 /**
- * Turn the table's alphabet into a regular expression: `g` is seven digits, `gB` seven to nine, `<` a
+ * Turn the table's alphabet into a regular expression: `g` is seven digits, `gp` seven to nine, `<` a
  * capturing parenthesis.
  * @param {string} text
  */
 const decode = (text) =>
-  text.replace(/\(|<|([`-z])([A-Z]?)/g, (sign, low, more) => {
+  text.replace(/\(|<|([`-n])([o-x]?)/g, (sign, low, more) => {
     if (!low) return sign === '<' ? '(' : '(?:';
     const least = low.charCodeAt() - 96;
-    return `\\d{${least},${least + (more && more.charCodeAt() - 64)}}`;
+    return `\\d{${least},${least + (more && more.charCodeAt() - 110)}}`;
   });
 
 /**
@@ -107,12 +106,11 @@ const matches = (number, pattern) => re(`^(?:${decode(pattern)})$`).test(number)
  * @param {number} length
  * @param {Plan} plan
  */
-const fits = (length, { pattern, local }) => {
+const fits = (length, { pattern }) => {
   const shape = pattern.replace(/\[[^\]]*\]|\d/g, 'a');
   const possible = (/** @type {number} */ n) => matches('0'.repeat(n), shape);
-  if (local.includes(String.fromCharCode(96 + length))) return 0;
   if (possible(length)) return 1;
-  for (let longer = length; longer < 21; longer++) if (possible(longer)) return 0;
+  while (length++ < 20) if (possible(length)) return 0;
   return 2;
 };
 
@@ -214,11 +212,11 @@ const splitCode = (number, home) => {
     // What follows the plus is no country code: perhaps the plus was typed before an IDD.
     return (plus && splitCode(bare, home)) || null;
   }
-  if (!home || !rest.startsWith(home.code)) return undefined;
-  const national = withoutPrefix(rest.slice(home.code.length), home);
+  if (!home || !rest.startsWith(home.dial)) return undefined;
+  const national = withoutPrefix(rest.slice(home.dial.length), home);
   const better = !matches(rest, home.pattern) && matches(national, home.pattern);
   return better || fits(rest.length, home) === 2
-    ? { plan: /** @type {Plan} */ (planOf(home.code)), rest: national }
+    ? { plan: /** @type {Plan} */ (planOf(home.dial)), rest: national }
     : undefined;
 };
 
@@ -229,7 +227,7 @@ const splitCode = (number, home) => {
  * @returns {string | null} null where the number is not a possible one, or only inside its area
  */
 export const e164 = (text, region = '') => {
-  const home = /^[a-z]{2}$/i.test(region) ? planOf(region.toUpperCase()) : undefined;
+  const home = /^[a-z]{2}$/i.test(region) ? planOf(region.toLowerCase()) : undefined;
   const whole = [...text].length > 250 ? '' : extract(withoutLater(text));
   if (!whole || !isViable(whole) || !(home || withoutPlus(whole) !== whole)) return null;
   const number = withoutExtension(whole);
@@ -247,7 +245,7 @@ const nationalToE164 = (number, plan) => {
   if (number.length < 2) return null;
   const bare = withoutPrefix(number, plan);
   const national = fits(bare.length, plan) ? bare : number;
-  const main = /** @type {Plan} */ (planOf(plan.code));
+  const main = /** @type {Plan} */ (planOf(plan.dial));
   const possible = national.length < 18 && fits(national.length, main) === 1;
-  return possible ? '+' + plan.code + national : null;
+  return possible ? '+' + plan.dial + national : null;
 };

@@ -35,7 +35,7 @@ export const createQueue = (store) => {
   return {
     read,
     /** @param {Event} event */
-    add: (event) => place(event, event),
+    enqueue: (event) => place(event, event),
     /** @param {Event} event */
     remove: (event) => {
       if (store.get(KEY)) place(event);

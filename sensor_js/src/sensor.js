@@ -4,8 +4,10 @@
 import { consentOf, mayAdvertise, mayLink, mayStore } from './consent.js';
 import { followConsent } from './consent-sources.js';
 import { createCookies } from './cookie.js';
-import { createDelivery } from './delivery.js';
+import { createDelivery, refused } from './delivery.js';
 import { buildEvent } from './event.js';
+import { followForms } from './forms.js';
+import { followPages } from './pages.js';
 import { hashPerson } from './person.js';
 import { createQueue } from './queue.js';
 import { createSession } from './session.js';
@@ -18,10 +20,12 @@ import { uuid } from './uuid.js';
  * @typedef {object} Options
  * @property {string} [endpoint] origin of the endpoint; this page's own when left out
  * @property {string | null} [region] default country of phone numbers
- * @property {string} [consent] `none`, `manual` or `consent-mode`; found out when left out
+ * @property {string} [consent] `none`, `manual`, `consent-mode` or `tcf`; found out when left out
  * @property {string | null} [salt]
- * @property {boolean} [pageViews] send one page_view now
- * @property {boolean} [debug] tell the console what happens
+ * @property {Flag} [pageViews] send a page_view now and at each new address
+ * @property {Flag} [forms] link from forms marked with data-onefold; false turns it off
+ * @property {Flag} [matchKeys] add what ad platforms match on
+ * @property {Flag} [debug] tell the console what happens
  *
  * @typedef {import('./delivery.js').Outcome} Outcome
  * @typedef {import('./consent.js').Consent} Consent
@@ -30,10 +34,18 @@ import { uuid } from './uuid.js';
 const TIER = 'uiaf_tier';
 
 /**
+ * An attribute that is there is on, whatever it says, unless it says "false".
+ * @typedef {boolean | string} Flag
+ * @param {Flag} [flag]
+ */
+const isOn = (flag = false) => flag + '' !== 'false';
+
+/**
+ * Start a sensor on a page.
  * @param {Options} options
  * @param {Window & typeof globalThis} win
  */
-const start = (options, win) => {
+export const startSensor = (options, win) => {
   const mint = () => uuid(win.crypto);
   const store = createStore(() => win.localStorage);
   const cookies = createCookies(win);
@@ -45,13 +57,16 @@ const start = (options, win) => {
 
   /** @type {Consent | null} nothing is known yet */
   let consent = null;
-  /** @type {((value?: unknown) => void)[]} calls made before consent was known */
-  let held = [];
+  /** @type {((known: boolean) => void)[]} calls made before consent was known */
+  const held = [];
   /** @type {Record<string, Set<(detail: any) => void>>} */
   const listeners = {};
 
+  /** @param {boolean} known what to tell the calls that wait: consent is known, or they are off */
+  const release = (known) => held.splice(0).forEach((resume) => resume(known));
+
   /** @param {unknown[]} words */
-  const log = (...words) => options.debug && attempt(() => console.debug('[onefold]', ...words));
+  const log = (...words) => isOn(options.debug) && attempt(() => console.debug('[onefold]', ...words));
 
   /**
    * @param {string} name
@@ -74,14 +89,15 @@ const start = (options, win) => {
    * Send an event; consent is known by now.
    * @param {string} name
    * @param {string} id the uid
+   * @param {{origin: string, pathname: string, search: string}} [location] where it happened
    * @param {import('./event.js').Link} [link]
    */
-  const send = (name, id, link = {}) => {
+  const send = (name, id, location = win.location, link = {}) => {
     const known = /** @type {Consent} */ (consent);
     const session_id = mayStore(known) ? session.get() : null;
     const advertise = mayAdvertise(known);
-    const url = pageUrl(win.location, advertise);
-    const clicks = advertise ? clickIds(win.location, cookies.get) : {};
+    const url = pageUrl(location, advertise);
+    const clicks = advertise ? clickIds(location, cookies.get) : {};
     const identity = { uid: id, session_id };
     return delivery.send(buildEvent(name, mint(), identity, known, url, clicks, link));
   };
@@ -124,40 +140,44 @@ const start = (options, win) => {
     transition(next, before, explicit);
     if (mayStore(next) && !mayStore(before)) delivery.flush();
     if (before?.tier !== next.tier) emit('consent', next);
-    held.splice(0).forEach((resume) => resume());
+    release(true);
   };
 
-  /** Wait until consent is known. */
-  const known = () => consent || new Promise((resolve) => held.push(resolve));
+  /**
+   * Send an event once consent is known, if it allows it.
+   * @param {string} name
+   * @param {(consent: Consent | null) => boolean} may
+   * @param {() => import('./event.js').Link | undefined} make what a link has, asked only where it is allowed
+   * @returns {Promise<Outcome>}
+   */
+  const submit = async (name, may, make) => {
+    const location = new URL(win.location.href);
+    if (!consent && !(await new Promise((resolve) => held.push(resolve)))) return refused('reset');
+    if (!may(consent)) return refused('consent');
+    const made = make();
+    return made ? send(name, uid.get(), location, made) : refused('no_identifiers');
+  };
 
   /**
    * @param {object} identity
    * @param {{trigger?: string, claim?: string}} [context]
-   * @returns {Promise<Outcome>}
    */
-  const link = async (identity, context) => {
-    if (!consent) await known();
-    if (!mayLink(consent)) return { sent: false, reason: 'consent' };
-    const person = hashPerson(identity, options);
-    if (person.ignored.length) log('ignored', person.ignored);
-    if (!Object.keys(person.identifiers)[0]) return { sent: false, reason: 'no_identifiers' };
-    return send('identity_link', uid.get(), {
-      ...person,
-      trigger: context?.trigger,
-      claim: context?.claim,
+  const link = (identity, context) =>
+    submit('identity_link', mayLink, () => {
+      const person = hashPerson(identity, options, isOn(options.matchKeys));
+      if (person.ignored[0]) log('ignored', person.ignored);
+      const { trigger, claim } = Object(context);
+      return Object.keys(person.identifiers)[0] ? { ...person, trigger, claim } : undefined;
     });
-  };
 
-  /** @returns {Promise<Outcome>} */
-  const page = async () => {
-    if (!consent) await known();
-    if (!mayStore(consent)) return { sent: false, reason: 'consent' };
-    return send('page_view', uid.get());
-  };
+  const page = () => submit('page_view', mayStore, () => ({}));
 
+  /** Forget who was here, also where consent is not known yet. */
   const reset = () => {
+    release(false);
     session.forget();
-    if (mayStore(consent)) emit('reset', uid.renew());
+    uid.forget();
+    if (mayStore(consent)) emit('reset', uid.get());
   };
 
   /**
@@ -170,39 +190,34 @@ const start = (options, win) => {
     return () => void all.delete(listener);
   };
 
-  win.addEventListener('pagehide', delivery.leave);
-  win.addEventListener('online', delivery.flush);
-  followConsent(win, options.consent, (stated, explicit) => attempt(() => decide(stated, explicit)));
-  if (options.pageViews) page();
+  /**
+   * Wrap a method so that the page never sees an exception or a rejection.
+   * @param {string} name
+   * @param {(...args: any[]) => any} method
+   * @returns {(...args: any[]) => any}
+   */
+  const harmless = (name, method) => (...args) => {
+    const result = attempt(() => method(...args));
+    /** @param {Outcome} outcome */
+    const tell = (outcome) => (log(name, outcome), outcome);
+    return result?.then ? result.catch(() => refused('error')).then(tell) : result;
+  };
 
-  return {
+  /** @type {Record<string, (...args: any[]) => any>} */
+  const api = {
     link,
     page,
     reset,
     on,
-    consent: (/** @type {unknown} */ stated) => decide(stated, true),
+    consent: (stated) => decide(stated, true),
     uid: () => (mayStore(consent) ? uid.get() : null),
   };
+  for (const name in api) api[name] = harmless(name, api[name]);
+
+  win.addEventListener('pagehide', delivery.leave);
+  win.addEventListener('online', () => delivery.later());
+  followConsent(win, options.consent, (stated, explicit) => attempt(() => decide(stated, explicit)));
+  if (isOn(options.forms ?? true)) followForms(win.document, api.link);
+  if (isOn(options.pageViews)) followPages(win, api.page);
+  return api;
 };
-
-/**
- * Wrap a method so that the page never sees an exception or a rejection.
- * @param {(...args: any[]) => any} method
- * @returns {(...args: any[]) => any}
- */
-const harmless =
-  (method) =>
-  (...args) => {
-    const result = attempt(() => method(...args));
-    return result?.catch ? result.catch(() => ({ sent: false, reason: 'error' })) : result;
-  };
-
-/**
- * Start a sensor on a page.
- * @param {Options} options
- * @param {Window & typeof globalThis} win
- */
-export const startSensor = (options, win) =>
-  Object.fromEntries(
-    Object.entries(start(options, win)).map(([name, method]) => [name, harmless(method)]),
-  );

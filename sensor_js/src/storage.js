@@ -14,7 +14,8 @@ export const attempt = (action) => {
 };
 
 /**
- * One of the two web storages, with a memory behind it for pages where it is blocked.
+ * One of the two web storages, with a memory for what it does not take. What it does take is read from
+ * it each time: another tab may have changed or removed it.
  * @param {() => Storage} open
  */
 export const createStore = (open) => {
@@ -22,14 +23,18 @@ export const createStore = (open) => {
   const memory = {};
   return {
     /** @param {string} key */
-    get: (key) => attempt(() => open().getItem(key)) ?? memory[key],
+    get: (key) => memory[key] ?? attempt(() => open().getItem(key)),
     /**
      * @param {string} key
      * @param {string | null} value null removes it
      */
     set: (key, value) => {
       memory[key] = value;
-      attempt(() => (value === null ? open().removeItem(key) : open().setItem(key, value)));
+      attempt(() => {
+        if (value === null) open().removeItem(key);
+        else open().setItem(key, value);
+        memory[key] = null;
+      });
     },
   };
 };

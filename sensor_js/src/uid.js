@@ -1,7 +1,7 @@
 // The browser's first-party id, `{uuid}.{unix seconds}`: in a cookie first, mirrored in localStorage.
 
 const NAME = 'uiaf_uid';
-const FORM = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\.\d{1,12}$/i;
+const FORM = /^[\da-f-]{36}\.\d{1,12}$/i;
 
 /**
  * @param {import('./cookie.js').Cookies} cookies
@@ -9,31 +9,33 @@ const FORM = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\.\d{1,12}$/i;
  * @param {() => string} mint a new UUID
  */
 export const createUid = (cookies, store, mint) => {
-  /** @type {string | undefined} what this page goes by, whatever happens to the storages meanwhile */
-  let current;
+  /** @type {string | undefined} what this page has written */
+  let kept;
 
   /** Read what is stored, changing nothing. */
-  const peek = () =>
-    current ?? [cookies.get(NAME), store.get(NAME)].find((uid) => uid && FORM.test(uid));
+  const peek = () => [cookies.get(NAME), store.get(NAME)].find((uid) => uid && FORM.test(uid));
 
   /** @param {string} uid */
   const keep = (uid) => {
     cookies.set(NAME, uid);
     store.set(NAME, uid);
-    return (current = uid);
+    return (kept = uid);
   };
-
-  const fresh = () => mint() + '.' + Math.floor(Date.now() / 1000);
 
   return {
     peek,
-    renew: () => keep(fresh()),
-    /** Read, or mint; keeping it renews the cookie's 400 days and whichever copy was lost. */
-    get: () => current ?? keep(peek() ?? fresh()),
+    /**
+     * Read, or mint. Keeping it, once a page, renews the cookie's 400 days and whichever copy was lost;
+     * more often would only wake other tabs.
+     */
+    get: () => {
+      const uid = peek() ?? mint() + '.' + Math.floor(Date.now() / 1000);
+      return uid === kept ? uid : keep(uid);
+    },
     forget: () => {
-      current = undefined;
       cookies.remove(NAME);
       store.set(NAME, null);
+      kept = undefined;
     },
   };
 };

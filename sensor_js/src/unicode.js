@@ -7,8 +7,8 @@
 
 import { STEPS } from './unicode14-table.js';
 
-/** The property White_Space of Unicode; neither `\s` nor trim() is exactly this. */
-const SPACE = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
+/** The property White_Space of Unicode, the same since version 6.3; neither `\s` nor trim() is exactly this. */
+const SPACE = /\p{White_Space}+/gu;
 
 /** The inside of a character class, once it has been read from the table. */
 let ranges = '';

@@ -5,44 +5,38 @@ export const CLICK_IDS =
   'gclid gbraid wbraid _fbc _fbp msclkid ttclid li_fat_id epik twclid ScCid'.split(' ');
 
 /**
- * The parameters of an address: as they stand, name, and value.
- * @param {Location} location
- */
-const parameters = ({ search }) =>
-  search
-    .slice(1)
-    .split('&')
-    .map((raw) => [raw, ...new URLSearchParams(raw)].flat());
-
-/**
  * The address without fragment, without the cross-domain token, without parameters that hold an `@` and
  * path segments that look like an email address (forms and links put them there), and without click ids
  * where advertising is not allowed.
- * @param {Location} location
+ * @param {{origin: string, pathname: string, search: string}} location
  * @param {boolean} advertise
  */
-export const pageUrl = (location, advertise) => {
-  const kept = parameters(location).filter(
-    ([, name, value]) =>
-      name !== undefined &&
-      name !== '_uiaf_token' &&
-      !(name + value).includes('@') &&
-      (advertise || !CLICK_IDS.includes(name)),
-  );
-  const path = location.pathname.replace(/[^/]+(@|%40)[^/]+\.[^/]*/gi, '-');
-  return location.origin + path + (kept[0] ? '?' + kept.map(([raw]) => raw).join('&') : '');
+export const pageUrl = ({ origin, pathname, search }, advertise) => {
+  const kept = search
+    .slice(1)
+    .split('&')
+    .filter((raw) =>
+      [...new URLSearchParams(raw)].some(
+        ([name, value]) =>
+          name !== '_uiaf_token' &&
+          !(name + value).includes('@') &&
+          (advertise || !CLICK_IDS.includes(name)),
+      ),
+    );
+  const path = pathname.replace(/[^/]+(@|%40)[^/]+\.[^/]*/gi, '-');
+  return origin + path + (kept[0] ? '?' + kept.join('&') : '');
 };
 
 /**
  * The click ids of this page: parameters of its address, or cookies of that name.
- * @param {Location} location
+ * @param {{search: string}} location
  * @param {(name: string) => string | undefined} cookie
  */
-export const clickIds = (location, cookie) => {
+export const clickIds = ({ search }, cookie) => {
   /** @type {Record<string, string>} */
   const found = {};
   for (const name of CLICK_IDS) {
-    const value = parameters(location).find((one) => one[1] === name)?.[2] || cookie(name);
+    const value = new URLSearchParams(search).get(name) || cookie(name);
     if (value) found[name] = value;
   }
   return found;

@@ -144,7 +144,7 @@ test('a storage that throws is replaced by memory', () => {
   store.set('a', '1');
   assert.equal(store.get('a'), '1');
   store.set('a', null);
-  assert.equal(store.get('a'), null);
+  assert.equal(store.get('a'), undefined);
 });
 
 test('a session ends after 30 minutes without an event, not before', (t) => {
@@ -207,10 +207,10 @@ test('a queue forgets what is older than a day, and keeps one copy of an event',
   at(t, 1e12);
   const local = storage();
   const queue = createQueue(createStore(() => local));
-  queue.add(event('old', 1e12 - 86_400_001));
-  queue.add(event('a', 1e12));
-  queue.add(event('a', 1e12));
-  queue.add(event('b', 1e12));
+  queue.enqueue(event('old', 1e12 - 86_400_001));
+  queue.enqueue(event('a', 1e12));
+  queue.enqueue(event('a', 1e12));
+  queue.enqueue(event('b', 1e12));
   assert.deepEqual(queue.read().map((one) => one.event_id), ['a', 'b']);
   queue.remove(event('a'));
   queue.remove(event('b'));
@@ -220,7 +220,7 @@ test('a queue forgets what is older than a day, and keeps one copy of an event',
 test('a queue holds fifty events, the newest', () => {
   const local = storage();
   const queue = createQueue(createStore(() => local));
-  for (let i = 0; i < 60; i++) queue.add(event(i, Date.now()));
+  for (let i = 0; i < 60; i++) queue.enqueue(event(i, Date.now()));
   assert.deepEqual(queue.read().map((one) => one.event_id), Array.from({ length: 50 }, (_, i) => i + 10));
 });
 test('a queue that somebody spoilt is empty', () => {

@@ -1,35 +1,68 @@
 // Builds dist/, or with --check fails when the committed dist/ is not what a build makes, or too big.
+//   node tools/build.mjs [--check]
+//   node tools/build.mjs --regions=NL,BE,DE --out=FOLDER    a sensor that knows these numbering plans only
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { buildSync } from 'esbuild';
+import { build } from 'esbuild';
+import { minify } from 'terser';
+import { limitPlans } from './limit-plans.mjs';
 
 const root = new URL('..', import.meta.url);
 const path = (name) => fileURLToPath(new URL(name, root));
-const { sizeLimits } = JSON.parse(readFileSync(path('package.json'), 'utf8'));
+const { sizeLimits, frozen } = JSON.parse(readFileSync(path('package.json'), 'utf8'));
+const option = (name) => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1];
 
 /** Names that only our own modules use: they need not cost bytes. */
 const INTERNAL =
-  /^(again|flush|forget|idd|ignored|leave|local|pattern|peek|plan|prefix|purge|renew|rest|transform)$/;
+  /^(after|dial|enqueue|flush|forget|idd|ignored|later|leave|local|pattern|peek|plan|prefix|purge|renew|rest|transform)$/;
 
-const bundle = (entry, format) =>
-  buildSync({
+/** What the lite build puts in the place of a module. */
+const LITE = {
+  './phone.js': 'phone.js',
+  './tcf.js': 'absent.js',
+  './forms.js': 'absent.js',
+  './pages.js': 'absent.js',
+  './match-keys.js': 'absent.js',
+};
+const lite = {
+  name: 'lite',
+  setup: (esbuild) =>
+    esbuild.onResolve({ filter: /^\.\// }, ({ path: name }) => LITE[name] && { path: path('src/lite/' + LITE[name]) }),
+};
+
+/** The table of numbering plans with the wanted regions only. */
+const limited = (regions) => ({
+  name: 'regions',
+  setup: (esbuild) =>
+    esbuild.onLoad({ filter: /phone-table\.js$/ }, ({ path: name }) => ({
+      contents: readFileSync(name, 'utf8').replace(/'(.*)'/, (_, ...plugins) => `'${limitPlans(plans, regions)}'`),
+    })),
+});
+
+/** esbuild puts the modules together; terser finds a little more to save. */
+const bundle = async (entry, format, ...plugins) => {
+  const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(root),
     entryPoints: [entry],
     bundle: true,
     minify: true,
-    format,
+    format: 'esm',
     target: 'es2021',
     mangleProps: INTERNAL,
-    legalComments: 'eof',
+    legalComments: 'inline',
     write: false,
-  }).outputFiles[0].text;
-
-const files = {
-  'onefold.js': bundle('src/auto.js', 'iife'),
-  'onefold.mjs': bundle('src/index.js', 'esm'),
-  'onefold.d.ts': readFileSync(path('src/onefold.d.ts'), 'utf8'),
+    plugins,
+  });
+  const { code } = await minify(outputFiles[0].text, {
+    ecma: 2020,
+    module: true,
+    compress: { passes: 3, pure_getters: true, keep_fargs: false },
+    format: { comments: /^!/ },
+  });
+  // A script must leave no names behind.
+  return format === 'iife' ? `(()=>{${code}})();\n` : code + '\n';
 };
 
 const measure = (text) => ({
@@ -38,28 +71,43 @@ const measure = (text) => ({
   sri: 'sha384-' + createHash('sha384').update(text).digest('base64'),
 });
 
-const sizes = Object.fromEntries(
-  Object.entries(files)
-    .filter(([name]) => !name.endsWith('.d.ts'))
-    .map(([name, text]) => [name, measure(text)]),
-);
-files['sizes.json'] = JSON.stringify(sizes, null, 2) + '\n';
-
-const problems = Object.entries(sizeLimits)
-  .filter(([name, limit]) => sizes[name].gz > limit)
-  .map(([name, limit]) => `${name} has ${sizes[name].gz} bytes (gzip); the limit is ${limit}`);
-
-for (const [name, text] of Object.entries(files)) {
-  const target = path('dist/' + name);
-  if (!process.argv.includes('--check')) writeFileSync(target, text);
-  else if (committed(target) !== text) problems.push(`dist/${name} is stale: run npm run build`);
-}
-
-function committed(target) {
+const committed = (target) => {
   try {
     return readFileSync(target, 'utf8');
   } catch {
     return null;
+  }
+};
+
+const regions = option('regions')?.split(',');
+const plugins = regions ? [limited(regions)] : [];
+const files = {
+  'onefold.js': await bundle('src/auto.js', 'iife', ...plugins),
+  'onefold.mjs': await bundle('src/index.js', 'esm', ...plugins),
+};
+if (!regions) {
+  files['onefold.lite.js'] = await bundle('src/auto.js', 'iife', lite);
+  files['onefold.v1.js'] = files['onefold.js'];
+  // A version that was released never changes again; package.json knows its hash.
+  for (const name in frozen) files[name] = committed(path('dist/' + name)) ?? '';
+}
+
+const sizes = Object.fromEntries(Object.entries(files).map(([name, text]) => [name, measure(text)]));
+const problems = Object.entries(sizeLimits)
+  .filter(([name, limit]) => sizes[name]?.gz > limit)
+  .map(([name, limit]) => `${name} has ${sizes[name].gz} bytes (gzip); the limit is ${limit}`);
+for (const [name, sri] of Object.entries(frozen))
+  if (!regions && sizes[name].sri !== sri) problems.push(`dist/${name} was released and must not change`);
+
+files['onefold.d.ts'] = readFileSync(path('src/onefold.d.ts'), 'utf8');
+files['sizes.json'] = JSON.stringify(sizes, null, 2) + '\n';
+const folder = option('out') ? option('out') + '/' : path('dist/');
+if (regions && !option('out')) problems.push('--regions needs --out=FOLDER: dist/ knows every plan');
+else {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, text] of Object.entries(files)) {
+    if (!process.argv.includes('--check')) writeFileSync(folder + name, text);
+    else if (committed(folder + name) !== text) problems.push(`dist/${name} is stale: run npm run build`);
   }
 }
 

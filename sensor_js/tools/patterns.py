@@ -23,7 +23,7 @@ DIGITS = "0123456789"
 
 
 def encode(pattern: str) -> str:
-    r"""Shorten: `(?:` to `(`, `(` to `<`, `\d{7}` to `g`, `\d{7,9}` to `gB`."""
+    r"""Shorten: `(?:` to `(`, `(` to `<`, `\d{7}` to `g`, `\d{7,9}` to `gp`."""
     text = re.sub(r"\((?!\?:)", "<", pattern.replace(" ", "")).replace("(?:", "(")
     text = re.sub(r"\\d\{(\d+),(\d+)\}", lambda m: _span(int(m[1]), int(m[2])), text)
     text = re.sub(r"\\d\{(\d+)\}", lambda m: _span(int(m[1]), int(m[1])), text)
@@ -34,18 +34,20 @@ def encode(pattern: str) -> str:
 
 
 def _span(low: int, high: int) -> str:
-    return chr(96 + low) + (chr(64 + high - low) if high > low else "")
+    if low > 14 or high - low > 10:
+        raise ValueError(f"the table's alphabet has no letter for {low} to {high} digits")
+    return chr(96 + low) + (chr(110 + high - low) if high > low else "")
 
 
 def decode(text: str) -> str:
     """Undo encode; phone.js does the same."""
     text = text.replace("(", "(?:").replace("<", "(")
-    return re.sub(r"([`-z])([A-Z]?)", _digits, text)
+    return re.sub(r"([`-n])([o-x]?)", _digits, text)
 
 
 def _digits(match: re.Match[str]) -> str:
     low = ord(match[1]) - 96
-    high = low + ord(match[2]) - 64 if match[2] else low
+    high = low + ord(match[2]) - 110 if match[2] else low
     return rf"\d{{{low},{high}}}"
 
 
@@ -227,6 +229,23 @@ class Plan:
         done = automaton(f"{self.transform[:-2]}({rule[1]})")
         return not exists([done, automaton(pattern)], lambda a, b: a and not b)
 
+    def strips_alike(self, pattern: str) -> bool:
+        """Tell whether the prefix is left where it was left before: where it would spoil a good number."""
+        if re.fullmatch(r"\d+|\[\d+\]", self.prefix) and not self.transform:
+            return all(self._leaves_alike(one, pattern) for one in self._plain_prefixes())
+        if self.hides_prefix(self.pattern) and self.completes(self.pattern):
+            return self.hides_prefix(pattern) and self.completes(pattern)
+        return pattern == self.pattern
+
+    def _plain_prefixes(self) -> list[str]:
+        return list(self.prefix.strip("[]")) if self.prefix.startswith("[") else [self.prefix]
+
+    def _leaves_alike(self, prefix: str, pattern: str) -> bool:
+        machines = [automaton(prefix, anything_after=True)]
+        for one in (self.pattern, pattern):
+            machines += [automaton(one), automaton(f"{prefix}({one})")]
+        return not exists(machines, lambda p, a, b, c, d: p and (a and not b) != (c and not d))
+
     def same_code(self, pattern: str) -> bool:
         """Tell whether the same strings are taken to begin with the country code."""
         if self.prefix and not self.plain_prefix():
@@ -247,21 +266,16 @@ class Plan:
     def allows(self, pattern: str) -> bool:
         """Tell whether a pattern decides everything as the plan's own does."""
         return (
-            lengths(pattern) == lengths(self.pattern)
-            and self.hides_prefix(pattern)
-            and self.completes(pattern)
-            and self.same_code(pattern)
+            lengths(pattern) == lengths(self.pattern) and self.strips_alike(pattern) and self.same_code(pattern)
         )
 
 
 def shorten(plan: Plan) -> str:
     """Return the shortest pattern found that decides as the plan's own does."""
-    if not (plan.hides_prefix(plan.pattern) and plan.completes(plan.pattern)):
-        return plan.pattern
     found = [plan.pattern]
     for first in FIRST_DIGITS:
         found += filter(plan.allows, [any_of(lengths(plan.pattern), first), *_partly(plan, first)])
-    return _fewer_classes(plan, min(found, key=len))
+    return _shaved(plan, _fewer_classes(plan, min(found, key=len)))
 
 
 def any_of(sizes: tuple[int, ...], first: str = "") -> str:
@@ -306,9 +320,46 @@ def _fewer_classes(plan: Plan, pattern: str) -> str:
     return pattern
 
 
+def _shaved(plan: Plan, pattern: str) -> str:
+    """Leave out pieces, the longest first, and join or widen classes, until nothing more can go."""
+    for shorter in _shorter(pattern):
+        if _is_pattern(shorter) and plan.allows(shorter):
+            return _shaved(plan, shorter)
+    return pattern
+
+
+def _shorter(pattern: str) -> Iterator[str]:
+    """Give texts with one class narrowed or widened, with parentheses or any piece left out, or with a part widened."""
+    for match in re.finditer(r"\[[^]]*(\d)\]", pattern):
+        yield pattern[: match.start()] + match[1] + pattern[match.end() :]
+    for match in re.finditer(r"\(([^()]*)\)(?!\?)", pattern):
+        yield _joined(pattern[: match.start()] + match[1] + pattern[match.end() :])
+    for match in re.finditer(r"\[[^]]*\]|\d", pattern):
+        yield _joined(pattern[: match.start()] + "a" + pattern[match.end() :])
+    for size in range(len(pattern) - 1, 0, -1):
+        for start in range(len(pattern) - size + 1):
+            yield pattern[:start] + pattern[start + size :]
+    for match in re.finditer(r"\([^()]*\)|\[[^]]*\]\d?|\d\[[^]]*\]|\d\d", pattern):
+        for wider in ("a", "b", "c", "[1-9]", "[1-9]a", "[2-9]", "[2-9]a"):
+            text = _joined(pattern[: match.start()] + wider + pattern[match.end() :])
+            if len(text) < len(pattern):
+                yield text
+
+
+def _is_pattern(text: str) -> bool:
+    """Tell whether a text, cut anywhere, still is a pattern in the table's alphabet, with all alternatives filled."""
+    if not text or re.search(r"^[|?)\]-]|[(<|][|)?]|\|$|\[[\]-]|-\]|[([]$|\?\?|[o-x?][o-x]|(?<![`-n])[o-x]|[`-x]\?|\[[^]]*[^]\d-]|\d-(?!\d)|--", text):
+        return False
+    try:
+        regex_parser.parse(decode(text))
+    except (re.error, OverflowError):
+        return False
+    return bool(lengths(text))
+
+
 def _joined(text: str) -> str:
     """Write neighbouring runs of digits as one: `ag` as `h`."""
-    return re.sub(r"([a-m])([`-m])([A-Z]?)(?!\?)", _sum, text)
+    return re.sub(r"([a-m])([`-m])([o-x]?)(?!\?)", _sum, text)
 
 
 def _sum(match: re.Match[str]) -> str:
