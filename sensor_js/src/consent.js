@@ -35,7 +35,7 @@ export const tierOf = ({ analytics_storage, ad_user_data }) => {
  * @returns {Consent | null} null where it is neither a tier nor signals
  */
 export const consentOf = (stated, before, gpc) => {
-  const isTier = ['T0', 'T1', 'T2', 'T3', 'T4'].includes(stated);
+  const isTier = /^T[0-4]$/.test(stated);
   if (!isTier && Object(stated) !== stated) return null;
   // Without a consent mechanism there are no signals to send, unless the browser speaks up.
   if (stated === 'T0' && !gpc) return { tier: stated, signals: each(() => null) };

@@ -88,7 +88,7 @@ const planOf = (key) => {
  * @param {string} text
  */
 const decode = (text) =>
-  text.replace(/\(|<|([`-n])([o-x]?)/g, (sign, low, more) => {
+  text.replace(/\(|<|([`-n])([o-z]?)/g, (sign, low, more) => {
     if (!low) return sign === '<' ? '(' : '(?:';
     const least = low.charCodeAt() - 96;
     return `\\d{${least},${least + (more && more.charCodeAt() - 110)}}`;

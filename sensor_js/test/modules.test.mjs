@@ -7,6 +7,8 @@ import { candidateDomains } from '../src/cookie.js';
 import { hash } from '../src/hash.js';
 import { createSensor, normalize } from '../src/index.js';
 import { hashPerson } from '../src/person.js';
+import { e164 as liteE164 } from '../src/lite/phone.js';
+import { matchKeys } from '../src/match-keys.js';
 import { e164 } from '../src/phone.js';
 import { PLANS } from '../src/phone-table.js';
 import { createQueue } from '../src/queue.js';
@@ -17,6 +19,7 @@ import { createUid } from '../src/uid.js';
 import { clickIds, pageUrl } from '../src/url.js';
 import { uuid } from '../src/uuid.js';
 import { VERSION } from '../src/version.js';
+import { limitPlans } from '../tools/limit-plans.mjs';
 
 const node = (text) => createHash('sha256').update(text).digest('hex');
 
@@ -66,9 +69,30 @@ test('what is no text of a known type is refused', async () => {
 });
 
 test('every plan of the table can be used', () => {
-  const regions = PLANS.split('=').flatMap((row) => /[A-Z]{2}/.exec(row.split(',')[0]) ?? []);
+  const regions = PLANS.split('=').flatMap((row) => /[a-z]{2}/.exec(row.split(',')[0]) ?? []);
   assert.equal(regions.length, 245);
   for (const [region] of regions) assert.equal(e164('+31612345678', region), '+31612345678');
+});
+
+test('a table of some regions is exact for them, and refuses the numbers of all others', () => {
+  const rows = limitPlans(PLANS, ['NL', 'CA']).split('=');
+  const regions = rows.flatMap((row) => /[a-z]{2}/.exec(row.split(',')[0]) ?? []);
+  assert.deepEqual(regions, ['us', 'ca', 'nl']); // the main plan of +1 says what is possible there
+  assert.equal(rows.length, PLANS.split('=').filter((row) => !row.startsWith('0')).length + 1);
+  assert.throws(() => limitPlans(PLANS, ['XX']), /no numbering plan of XX/);
+});
+
+test('the lite build takes a number with a plus as it stands, or refuses it', () => {
+  const cases = [
+    ['+31 6-1234.5678', '+31612345678'],
+    ['(+31) 612345678', null],
+    ['+31 (0)6 12345678', null],
+    ['0612345678', null],
+    ['+0612345678', null],
+    ['+1234567', null],
+    ['', null],
+  ];
+  for (const [text, expected] of cases) assert.equal(liteE164(text), expected, text);
 });
 
 test('a region is two ASCII letters, or none', () => {
@@ -125,6 +149,11 @@ test('a person keeps hashes and the names of what was ignored, not its values', 
     attributes: { first_name_hash: node('jo') },
     ignored: ['phone', 'nick'],
   });
+});
+
+test('match keys leave out what was refused', () => {
+  assert.deepEqual(matchKeys({ email: 'nobody', phone: '06' }, 'NL'), {});
+  assert.deepEqual(matchKeys({ email: 'a.b+c@gmail.com' }), { google_email_hash: node('ab@gmail.com') });
 });
 
 test('a key that every object has is an unknown key', () => {

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import subprocess
 import unicodedata
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ SURROGATES = range(0xD800, 0xE000)
 # --- phone ---------------------------------------------------------------------------------------
 
 
-def phone_row(code: int, region: str, main: Any, step: int) -> str:
+def phone_row(code: int, region: str, first: str, step: int) -> str:
     """Return one plan: step of the code, region; pattern, prefix, transform, IDD."""
+    main: Any = PhoneMetadata.metadata_for_region_or_calling_code(code, first)
     metadata: Any = PhoneMetadata.metadata_for_region_or_calling_code(code, region)
     general = metadata.general_desc
     prefix = encode(metadata.national_prefix_for_parsing or "")
@@ -71,13 +73,13 @@ def _without_local_lengths(region: str, general: Any, code: str, prefix: str, tr
 
 def phone_table() -> str:
     """Return every plan; a step of 0 means a further region of the same calling code."""
-    rows, last = [], 0
+    plans, last = [], 0
     for code, regions in sorted(_COUNTRY_CODE_TO_REGION_CODE.items()):
-        main = PhoneMetadata.metadata_for_region_or_calling_code(code, regions[0])
         for region in regions:
-            rows.append(phone_row(code, region, main, code - last))
+            plans.append((code, region, regions[0], code - last))
             last = code
-    return "=".join(rows)
+    with ProcessPoolExecutor() as pool:
+        return "=".join(pool.map(phone_row, *zip(*plans, strict=True)))
 
 
 # --- Unicode -------------------------------------------------------------------------------------

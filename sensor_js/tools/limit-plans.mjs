@@ -21,7 +21,7 @@ export const limitPlans = (plans, regions) => {
 };
 
 /** @param {string} head */
-const regionOf = (head) => head.replace(/\d+|[a-z]+/g, '');
+const regionOf = (head) => head.replace(/\d+/, '').toUpperCase();
 
 /**
  * One calling code: its main region carries the code, and the rules that decide what is possible.
@@ -31,6 +31,6 @@ const regionOf = (head) => head.replace(/\d+|[a-z]+/g, '');
 const limitGroup = (group, regions) => {
   const wanted = group.filter(([head]) => regions.includes(regionOf(head)));
   const [main] = group;
-  if (!wanted.length) return [[main[0].replace(/[A-Za-z]/g, '')]];
+  if (!wanted.length) return [[main[0].replace(/[a-z]/g, '')]];
   return wanted.includes(main) ? wanted : [main, ...wanted];
 };

@@ -34,7 +34,7 @@ def encode(pattern: str) -> str:
 
 
 def _span(low: int, high: int) -> str:
-    if low > 14 or high - low > 10:
+    if low > 14 or high - low > 12:
         raise ValueError(f"the table's alphabet has no letter for {low} to {high} digits")
     return chr(96 + low) + (chr(110 + high - low) if high > low else "")
 
@@ -42,7 +42,7 @@ def _span(low: int, high: int) -> str:
 def decode(text: str) -> str:
     """Undo encode; phone.js does the same."""
     text = text.replace("(", "(?:").replace("<", "(")
-    return re.sub(r"([`-n])([o-x]?)", _digits, text)
+    return re.sub(r"([`-n])([o-z]?)", _digits, text)
 
 
 def _digits(match: re.Match[str]) -> str:
@@ -348,7 +348,7 @@ def _shorter(pattern: str) -> Iterator[str]:
 
 def _is_pattern(text: str) -> bool:
     """Tell whether a text, cut anywhere, still is a pattern in the table's alphabet, with all alternatives filled."""
-    if not text or re.search(r"^[|?)\]-]|[(<|][|)?]|\|$|\[[\]-]|-\]|[([]$|\?\?|[o-x?][o-x]|(?<![`-n])[o-x]|[`-x]\?|\[[^]]*[^]\d-]|\d-(?!\d)|--", text):
+    if not text or re.search(r"^[|?)\]-]|[(<|][|)?]|\|$|\[[\]-]|-\]|[([]$|\?\?|[o-x?][o-z]|(?<![`-n])[o-z]|[`-z]\?|\[[^]]*[^]\d-]|\d-(?!\d)|--", text):
         return False
     try:
         regex_parser.parse(decode(text))
@@ -359,7 +359,7 @@ def _is_pattern(text: str) -> bool:
 
 def _joined(text: str) -> str:
     """Write neighbouring runs of digits as one: `ag` as `h`."""
-    return re.sub(r"([a-m])([`-m])([o-x]?)(?!\?)", _sum, text)
+    return re.sub(r"([a-m])([`-m])([o-z]?)(?!\?)", _sum, text)
 
 
 def _sum(match: re.Match[str]) -> str:

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +21,15 @@ from threading import Thread
 from typing import Any
 
 from selenium import webdriver
+from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMEDRIVER = "/usr/bin/chromedriver"
+WEBKIT_DRIVER = "/usr/bin/WebKitWebDriver"
+MINI_BROWSER = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser"
 DIST = Path(__file__).resolve().parents[2] / "sensor_js" / "dist"
+SCRIPTS = ("onefold.js", "onefold.mjs", "onefold.lite.js", "onefold.v1.js")
 PATIENCE_SECONDS = 20
 FLAGS = [
     "--headless",
@@ -119,6 +126,40 @@ def open_browser(*flags: str) -> Iterator[Browser]:
             driver.quit()
 
 
+@contextmanager
+def open_webkit() -> Iterator[WebDriver]:
+    """Start WebKitGTK, Safari's engine, with a fresh profile on a screen of its own.
+
+    It knows no `*.localhost`: pages are on 127.0.0.1, and 127.0.0.2 is another site. Raises RuntimeError where it is
+    not installed.
+    """
+    for program in (WEBKIT_DRIVER, MINI_BROWSER, "/usr/bin/Xvfb"):
+        if not shutil.which(program):
+            message = f"{program} is missing: apt-get install webkit2gtk-driver xvfb"
+            raise RuntimeError(message)
+    reading, writing = os.pipe()
+    command = ["/usr/bin/Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp"]
+    screen = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as numbers:
+        display = ":" + numbers.readline().strip()
+    options = webdriver.WebKitGTKOptions()
+    options.binary_location = MINI_BROWSER
+    options.add_argument("--automation")
+    environment = {**os.environ, "DISPLAY": display, "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1"}
+    try:
+        service = webdriver.WebKitGTKService(WEBKIT_DRIVER, env=environment)
+        driver = webdriver.WebKitGTK(options, service)
+        driver.set_script_timeout(60)
+        try:
+            yield driver
+        finally:
+            driver.quit()
+    finally:
+        screen.terminate()
+        screen.wait()
+
+
 @dataclass(frozen=True)
 class Received:
     """One POST the site has got."""
@@ -137,11 +178,14 @@ class Received:
 class Site:
     """Pages, the shipped sensor, and an endpoint that records; every host name leads here.
 
-    `answer` decides what a POST gets: a status, or None to hang up without an answer; then it is `lost`.
+    `answer` decides what a POST gets: a status, or None to hang up without an answer; then it is `lost`. `headers` are
+    given with every page and every answer; `script_delay` holds the script back for so many seconds.
     """
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
+        self.headers: dict[str, str] = {}
+        self.script_delay = 0.0
         self.received: list[Received] = []
         self.lost: list[Received] = []
         self.preflights = 0
@@ -172,7 +216,8 @@ class Site:
                 script = DIST / path[1:]
                 if path in site.pages:
                     self.reply(200, site.pages[path].encode(), "text/html; charset=utf-8")
-                elif path[1:] in ("onefold.js", "onefold.mjs"):
+                elif path[1:] in SCRIPTS:
+                    time.sleep(site.script_delay)
                     self.reply(200, script.read_bytes(), "text/javascript; charset=utf-8")
                 else:
                     self.reply(404, b"", "text/plain")
@@ -197,10 +242,13 @@ class Site:
                 self.send_response(status)
                 self.send_header("content-type", kind)
                 self.send_header("content-length", str(len(body)))
+                for name, value in site.headers.items():
+                    self.send_header(name, value)
                 origin = self.headers.get("origin")
                 if origin:
                     self.send_header("access-control-allow-origin", origin)
                     self.send_header("access-control-allow-credentials", "true")
+                    self.send_header("access-control-expose-headers", "retry-after")
                 self.end_headers()
                 self.wfile.write(body)
 

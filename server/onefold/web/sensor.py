@@ -1,6 +1,8 @@
-"""GET /onefold.js and /onefold.mjs: the sensor, as built."""
+"""GET /onefold.js, /onefold.mjs and the versioned files: the sensor, as built."""
 
+import base64
 import functools
+import gzip
 import hashlib
 from pathlib import Path
 
@@ -27,11 +29,35 @@ def module() -> Response:
     return _serve("onefold.mjs")
 
 
-def _serve(name: str) -> Response:
-    content, etag = _read(name)
-    response = Response(content, content_type="text/javascript; charset=utf-8")
-    response.set_etag(etag)
-    response.headers["Cache-Control"] = "public, max-age=3600, stale-while-revalidate=86400"
+@blueprint.get("/onefold.lite.js")
+def lite() -> Response:
+    """The script without the table of numbering plans, forms and TCF."""
+    return _serve("onefold.lite.js")
+
+
+@blueprint.get("/onefold.v<int:version>.js")
+def versioned(version: int) -> Response:
+    """A version that never changes, for pages that pin its hash."""
+    return _serve(f"onefold.v{version}.js", "public, max-age=31536000, immutable")
+
+
+def integrity(name: str) -> str:
+    """The value of a script tag's `integrity` attribute (W3C SRI) for a built file, such as `onefold.v1.js`.
+
+    Raises OnefoldError `not_found` where there is no such file.
+    """
+    return "sha384-" + base64.b64encode(hashlib.sha384(_read(name)[0]).digest()).decode()
+
+
+def _serve(name: str, caching: str = "public, max-age=3600, stale-while-revalidate=86400") -> Response:
+    content, packed, etag = _read(name)
+    packing = request.accept_encodings["gzip"] > 0
+    response = Response(packed if packing else content, content_type="text/javascript; charset=utf-8")
+    if packing:
+        response.headers["Content-Encoding"] = "gzip"
+    response.set_etag(etag + ("-gzip" if packing else ""))
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Cache-Control"] = caching
     response.headers["Access-Control-Allow-Origin"] = "*"  # a public file: SRI needs to read it
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
@@ -40,11 +66,14 @@ def _serve(name: str) -> Response:
 
 
 @functools.cache
-def _read(name: str) -> tuple[bytes, str]:
-    """The bytes and the ETag of a built file. A wheel carries them inside the package, a checkout in sensor_js/dist."""
+def _read(name: str) -> tuple[bytes, bytes, str]:
+    """The bytes, the bytes in gzip, and the ETag of a built file.
+
+    A wheel carries them inside the package, a checkout in sensor_js/dist.
+    """
     folder = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
     try:
         content = (folder / name).read_bytes()
     except FileNotFoundError:
-        raise OnefoldError("not_found", f"{name} is not built; run `make sensor`.") from None
-    return content, hashlib.sha256(content).hexdigest()[:20]
+        raise OnefoldError("not_found", f"{name} is not there; the sensor is built with `make sensor`.") from None
+    return content, gzip.compress(content, 9, mtime=0), hashlib.sha256(content).hexdigest()[:20]
