@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ def open_browser(*flags: str) -> Iterator[Browser]:
 def open_webkit() -> Iterator[WebDriver]:
     """Start WebKitGTK, Safari's engine, with a fresh profile on a screen of its own.
 
-    It knows no `*.localhost`: pages are on 127.0.0.1, and 127.0.0.2 is another site. Raises RuntimeError where it is
+    It knows no `*.localhost`: pages are on 127.0.0.1, and localhost is another site. Raises RuntimeError where it is
     not installed.
     """
     for program in (WEBKIT_DRIVER, MINI_BROWSER, "/usr/bin/Xvfb"):
@@ -149,7 +150,9 @@ def open_webkit() -> Iterator[WebDriver]:
     environment = {**os.environ, "DISPLAY": display, "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1"}
     try:
         service = webdriver.WebKitGTKService(WEBKIT_DRIVER, env=environment)
-        driver = webdriver.WebKitGTK(options, service)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # selenium's own, about itself
+            driver = webdriver.WebKitGTK(options, service)
         driver.set_script_timeout(60)
         try:
             yield driver

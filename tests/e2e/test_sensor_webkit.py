@@ -42,7 +42,7 @@ def visit(site: Site, webkit: WebDriver, attributes: str = "", before: str = "",
     """Open a page whose endpoint is another site."""
     site.pages["/"] = (
         f'<!doctype html><meta charset="utf-8"><script>{STUB}</script><script>{before}</script>'
-        f'<script async src="/onefold.js" data-endpoint="http://127.0.0.2:{site.port}" {attributes}></script>{body}'
+        f'<script async src="/onefold.js" data-endpoint="http://localhost:{site.port}" {attributes}></script>{body}'
     )
     webkit.get(site.url(HOST))
     wait(webkit, "return !!window.onefold.version")
@@ -152,11 +152,11 @@ def test_blocked_storage(site: Site, webkit: WebDriver) -> None:
 def test_strict_policy(site: Site, webkit: WebDriver) -> None:
     """A policy without unsafe-* is enough."""
     site.headers["content-security-policy"] = (
-        f"default-src 'none'; script-src 'self' 'nonce-n1'; connect-src http://127.0.0.2:{site.port}"
+        f"default-src 'none'; script-src 'self' 'nonce-n1'; connect-src http://localhost:{site.port}"
     )
     site.pages["/"] = (
         f'<!doctype html><script nonce="n1">{STUB}</script>'
-        f'<script async src="/onefold.js" data-endpoint="http://127.0.0.2:{site.port}"></script>'
+        f'<script async src="/onefold.js" data-endpoint="http://localhost:{site.port}"></script>'
     )
     webkit.get(site.url(HOST))
     wait(webkit, "return !!window.onefold.version")
