@@ -32,8 +32,8 @@ export interface LinkOptions {
 }
 
 /**
- * What became of an event. `reason` is `consent`, `no_identifiers`, `queued` (it will be tried again),
- * `no_window`, `error`, or the endpoint's own code, such as `origin_not_allowed`.
+ * What became of an event. `reason` is `consent`, `no_identifiers`, `queued` (it will be tried again), `reset`
+ * (somebody logged out while it waited for consent), `no_window`, `error`, or the endpoint's own code, such as `origin_not_allowed`.
  */
 export type Outcome = { sent: true } | { sent: false; reason: string };
 
@@ -43,14 +43,18 @@ export interface Options {
   /** Country (ISO 3166, two letters) of phone numbers written without country code. */
   region?: string | null;
   /**
-   * Where consent comes from. Left out: `consent-mode` where a Google consent default is found, `manual`
-   * where there is a TCF banner, else `none`.
+   * Where consent comes from. Left out: `consent-mode` where a Google consent default is found, `tcf`
+   * where there is a TCF platform, else `none`.
    */
-  consent?: 'none' | 'manual' | 'consent-mode';
+  consent?: 'none' | 'manual' | 'consent-mode' | 'tcf';
   /** Put before every value before hashing; must be the same wherever hashes are to match. */
   salt?: string | null;
-  /** Send one page_view now. */
+  /** Send a page_view now, and at each new address of a single-page application. */
   pageViews?: boolean;
+  /** Link from forms marked with `data-onefold`; on unless false. */
+  forms?: boolean;
+  /** Add the hashes that ad platforms match on where their rules differ from ours. */
+  matchKeys?: boolean;
   /** Tell the console what happens; never a raw value. */
   debug?: boolean;
   /** The window to work in; the global one when left out. */
