@@ -265,9 +265,7 @@ class Plan:
 
     def allows(self, pattern: str) -> bool:
         """Tell whether a pattern decides everything as the plan's own does."""
-        return (
-            lengths(pattern) == lengths(self.pattern) and self.strips_alike(pattern) and self.same_code(pattern)
-        )
+        return lengths(pattern) == lengths(self.pattern) and self.strips_alike(pattern) and self.same_code(pattern)
 
 
 def shorten(plan: Plan) -> str:
@@ -348,7 +346,10 @@ def _shorter(pattern: str) -> Iterator[str]:
 
 def _is_pattern(text: str) -> bool:
     """Tell whether a text, cut anywhere, still is a pattern in the table's alphabet, with all alternatives filled."""
-    if not text or re.search(r"^[|?)\]-]|[(<|][|)?]|\|$|\[[\]-]|-\]|[([]$|\?\?|[o-x?][o-z]|(?<![`-n])[o-z]|[`-z]\?|\[[^]]*[^]\d-]|\d-(?!\d)|--", text):
+    if not text or re.search(
+        r"^[|?)\]-]|[(<|][|)?]|\|$|\[[\]-]|-\]|[([]$|\?\?|[o-x?][o-z]|(?<![`-n])[o-z]|[`-z]\?|\[[^]]*[^]\d-]|\d-(?!\d)|--",
+        text,
+    ):
         return False
     try:
         regex_parser.parse(decode(text))

@@ -1,19 +1,19 @@
 """`make bench`: every measurement, each as a ratio against a baseline of the same run.
 
-make bench, or PYTHONPATH=tests python -m bench [--quick] [ingestion|journal …]
+make bench, or PYTHONPATH=tests python -m bench [--quick] [ingestion|journal|sensor …]
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from bench import ingestion, journal
+from bench import ingestion, journal, sensor
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["ingestion", "journal", []], help="all when left out")
+    parser.add_argument("what", nargs="*", choices=["ingestion", "journal", "sensor", []], help="all when left out")
     parser.add_argument("--quick", action="store_true", help="small sizes: to see that it works, not to quote")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="onefold-bench-") as folder:
@@ -21,6 +21,8 @@ def main() -> None:
             _ingestion(Path(folder), (10_000,) if asked.quick else (10_000, 1_000_000))
         if not asked.what or "journal" in asked.what:
             _journal(Path(folder), 20_000 if asked.quick else 1_000_000)
+        if not asked.what or "sensor" in asked.what:
+            sensor.print_table(1 if asked.quick else 5)
 
 
 def _ingestion(folder: Path, sizes: tuple[int, ...]) -> None:

@@ -230,7 +230,7 @@ class Site:
                 self.reply(204, b"", "text/plain")
 
             def do_POST(self) -> None:
-                text = self.rfile.read(int(self.headers["content-length"])).decode()
+                text = self.rfile.read(int(self.headers["content-length"])).decode(errors="replace")
                 received = Received(self.path, dict(self.headers.items()), text)
                 status = site.answer(received)
                 if status is None:

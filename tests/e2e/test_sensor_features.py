@@ -60,10 +60,10 @@ TCF_CASES: list[tuple[str, str, dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "outcome", "tiers"), [case[1:] for case in TCF_CASES], ids=[c[0] for c in TCF_CASES])
-def test_tcf_answers(
-    site: Site, browser: Browser, answer: str, outcome: dict[str, Any], tiers: list[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("answer", "outcome", "tiers"), [case[1:] for case in TCF_CASES], ids=[c[0] for c in TCF_CASES]
+)
+def test_tcf_answers(site: Site, browser: Browser, answer: str, outcome: dict[str, Any], tiers: list[str]) -> None:
     """A TCF platform is found and asked; what it says, or does not say in half a second, decides."""
     visit(site, browser, before=CMP)
     browser.run(answer)
@@ -148,10 +148,10 @@ FORM_CASES = [
 ]
 
 
-@pytest.mark.parametrize(("form", "typed", "attributes", "links"), [c[1:] for c in FORM_CASES], ids=[c[0] for c in FORM_CASES])
-def test_which_forms_are_read(
-    site: Site, browser: Browser, form: str, typed: str, attributes: str, links: int
-) -> None:
+@pytest.mark.parametrize(
+    ("form", "typed", "attributes", "links"), [c[1:] for c in FORM_CASES], ids=[c[0] for c in FORM_CASES]
+)
+def test_which_forms_are_read(site: Site, browser: Browser, form: str, typed: str, attributes: str, links: int) -> None:
     """Marked and valid forms are; the sensor neither stops the event nor sends the form again."""
     with_form(site, browser, form, attributes)
     found = browser.run(
@@ -160,7 +160,9 @@ def test_which_forms_are_read(
         form.addEventListener('invalid', () => { heard += 1000 }, true);
         form.addEventListener('submit', () => heard++);
         form.e.value = arguments[0];
-        const free = """ + SUBMIT + "; return [heard, free]",
+        const free = """
+        + SUBMIT
+        + "; return [heard, free]",
         typed,
     )
     assert found == [1, True]
@@ -171,10 +173,13 @@ def test_which_forms_are_read(
 def test_a_late_form_of_a_single_page_app_is_read(site: Site, browser: Browser) -> None:
     """The listener is on the document: forms may come later, and a page may stop the event and send by itself."""
     with_form(site, browser, "")
-    browser.run("""document.body.innerHTML = arguments[0];
+    browser.run(
+        """document.body.innerHTML = arguments[0];
         document.forms[0].addEventListener('submit', (event) => { event.preventDefault(); event.stopPropagation() });
         document.forms[0].e.value = 'a@b.example';
-        document.forms[0].requestSubmit()""", FORM % "")
+        document.forms[0].requestSubmit()""",
+        FORM % "",
+    )
     until(lambda: len(site.events("identity_link")) == 1)
     assert site.events()[0]["_meta"]["trigger"] == "login"
 
@@ -185,7 +190,9 @@ def test_a_late_form_of_a_single_page_app_is_read(site: Site, browser: Browser) 
 def test_a_single_page_app_sends_a_view_for_each_address(site: Site, browser: Browser) -> None:
     """pushState and going back are page views where the address changes; the page's own history is left as it is."""
     visit(site, browser, "data-page-views")
-    browser.run("history.pushState({a: 1}, '', '/a'); history.pushState({}, '', '/a#x'); history.replaceState({}, '', '/a')")
+    browser.run(
+        "history.pushState({a: 1}, '', '/a'); history.pushState({}, '', '/a#x'); history.replaceState({}, '', '/a')"
+    )
     until(lambda: len(site.events()) == 2)
     browser.run("history.back()")
     browser.run("history.back()")
@@ -209,7 +216,9 @@ def test_a_prerendered_page_waits_for_its_visitor(site: Site, browser: Browser) 
     before = """let hidden = true;
         Object.defineProperty(document, 'prerendering', {get: () => hidden});
         window.show = () => { hidden = false; document.dispatchEvent(new Event('prerenderingchange')) };"""
-    site.pages["/"] = page(site, "data-page-views", before) + "<script>addEventListener('load', () => { window.done = 1 })</script>"
+    site.pages["/"] = (
+        page(site, "data-page-views", before) + "<script>addEventListener('load', () => { window.done = 1 })</script>"
+    )
     browser.open(site.url(HOST))
     browser.wait("return !!window.done")
     assert browser.run("return [typeof onefold.version, document.cookie]") == ["undefined", ""]
@@ -290,7 +299,11 @@ def test_retry_after_is_waited_for(site: Site, browser: Browser) -> None:
 def test_a_refused_beacon_leaves_the_event_queued(site: Site, browser: Browser) -> None:
     """sendBeacon's answer is looked at: after the first refusal no more are tried, and nothing is lost."""
     site.answer = lambda _received: 503
-    visit(site, browser, before="window.setTimeout = () => 0; window.tries = 0; navigator.sendBeacon = () => { tries++; return false }")
+    visit(
+        site,
+        browser,
+        before="window.setTimeout = () => 0; window.tries = 0; navigator.sendBeacon = () => { tries++; return false }",
+    )
     link(browser)
     link(browser)
     browser.run("dispatchEvent(new PageTransitionEvent('pagehide'))")
@@ -300,8 +313,10 @@ def test_a_refused_beacon_leaves_the_event_queued(site: Site, browser: Browser) 
 def test_events_do_not_write_to_local_storage_each(site: Site, browser: Browser) -> None:
     """One page writes the uid once: more would only wake other tabs."""
     visit(site, browser)
-    browser.run("window.writes = 0; const set = Storage.prototype.setItem;"
-                "Storage.prototype.setItem = function (...a) { if (this === localStorage) writes++; set.apply(this, a) }")
+    browser.run(
+        "window.writes = 0; const set = Storage.prototype.setItem;"
+        "Storage.prototype.setItem = function (...a) { if (this === localStorage) writes++; set.apply(this, a) }"
+    )
     for _ in range(3):
         link(browser)
     assert browser.run("return writes") == 0
@@ -354,8 +369,12 @@ def test_a_strict_policy_with_trusted_types(site: Site, browser: Browser) -> Non
 
 def test_a_sandboxed_frame_neither_throws_nor_stores(site: Site, browser: Browser) -> None:
     """Without an origin there is no storage: the sensor works for the page, or stays quiet."""
-    site.pages["/inner"] = page(site, "data-page-views", "onerror = (e) => parent.postMessage('' + e, '*')",
-        "addEventListener('load', () => onefold('link', {email: 'a@b.example'}).then((o) => parent.postMessage(o, '*')))")
+    site.pages["/inner"] = page(
+        site,
+        "data-page-views",
+        "onerror = (e) => parent.postMessage('' + e, '*')",
+        "addEventListener('load', () => onefold('link', {email: 'a@b.example'}).then((o) => parent.postMessage(o, '*')))",
+    )
     site.pages["/"] = """<!doctype html><script>window.heard = []; onmessage = (e) => heard.push(e.data)</script>
         <iframe sandbox="allow-scripts" src="/inner"></iframe>"""
     browser.open(site.url(HOST))
@@ -395,13 +414,23 @@ def test_one_global_and_a_silent_console(site: Site, browser: Browser, name: str
 
 def test_debug_traces_each_decision_without_raw_values(site: Site, browser: Browser) -> None:
     """With data-debug the console tells what was ignored, refused and sent."""
-    visit(site, browser, 'data-debug data-consent="manual"', before="window.said = []; console.debug = (...w) => said.push(JSON.stringify(w));")
+    visit(
+        site,
+        browser,
+        'data-debug data-consent="manual"',
+        before="window.said = []; console.debug = (...w) => said.push(JSON.stringify(w));",
+    )
     browser.run("onefold('consent', 'T2')")
     link(browser)
     browser.run("onefold('consent', 'T1')")
     browser.run("return onefold('link', {email: 'a@b.example', nick: 'secret'})")
     said = "\n".join(browser.run("return said"))
-    for part in ('"link",{"sent":false,"reason":"consent"}', '"ignored",["nick"]', '"link",{"sent":true}', '"tier":"T1"'):
+    for part in (
+        '"link",{"sent":false,"reason":"consent"}',
+        '"ignored",["nick"]',
+        '"link",{"sent":true}',
+        '"tier":"T1"',
+    ):
         assert part in said, said
     assert "secret" not in said
     assert "a@b.example" not in said
@@ -409,7 +438,9 @@ def test_debug_traces_each_decision_without_raw_values(site: Site, browser: Brow
 
 def test_parameters_of_the_address_stand_in_for_attributes(site: Site, browser: Browser) -> None:
     """A tag manager that allows no attributes puts them into the script's address; attributes win."""
-    site.pages["/"] = page(site, 'data-consent="manual"').replace("/onefold.js", "/onefold.js?region=NL&consent=none&pageViews")
+    site.pages["/"] = page(site, 'data-consent="manual"').replace(
+        "/onefold.js", "/onefold.js?region=NL&consent=none&pageViews"
+    )
     browser.open(site.url(HOST))
     browser.wait("return !!window.onefold.version")
     assert browser.run("return onefold('uid')") is None

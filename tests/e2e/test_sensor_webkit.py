@@ -83,8 +83,12 @@ def test_every_vector_is_normalised_and_hashed_as_written(site: Site, webkit: We
     wait(webkit, "return !!window.sensor")
     cases = vectors(name)
     script = f"const done = arguments[1]; (async function () {{ {HASH_ALL} }}).call(null, arguments[0]).then(done)"
-    found = webkit.execute_async_script(script.replace("arguments[0]).map", "CASES).map").replace(
-        "(async function ()", "const CASES = arguments[0]; (async function ()"), json.dumps(cases))
+    found = webkit.execute_async_script(
+        script.replace("arguments[0]).map", "CASES).map").replace(
+            "(async function ()", "const CASES = arguments[0]; (async function ()"
+        ),
+        json.dumps(cases),
+    )
     for case, (normalized, digest) in zip(cases, found, strict=True):
         assert (normalized, digest) == (case["normalized"], case["sha256"]), case
 
