@@ -51,7 +51,7 @@ export const createCookies = (win) => {
      */
     set: (name, value) => {
       // A copy on another domain would hide whether the new one was taken.
-      remove(name);
+      if (get(name)) remove(name);
       attempt(() => write(name, value, DAYS_400));
     },
   };

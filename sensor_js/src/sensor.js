@@ -135,7 +135,7 @@ export const startSensor = (options, win) => {
     const before = consent;
     const gpc = !!(/** @type {any} */ (win.navigator).globalPrivacyControl);
     const next = consentOf(stated, before, gpc);
-    if (!next) return log('no consent', stated);
+    if (!next) return log('ignored', stated);
     consent = next;
     transition(next, before, explicit);
     if (mayStore(next) && !mayStore(before)) delivery.flush();

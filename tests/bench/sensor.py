@@ -47,7 +47,8 @@ SCRIPTS = [
         "plausible",
         PEERS / "@plausible-analytics/tracker/plausible.js",
         "",
-        "plausible.init({domain: 'x.example', endpoint: origin + '/p', autoCapturePageviews: false, captureOnLocalhost: true, bindToWindow: false})",
+        "plausible.init({domain: 'x.example', endpoint: origin + '/p', autoCapturePageviews: false,"
+        "captureOnLocalhost: true, bindToWindow: false})",
         "plausible.track('x', {})",
         module=True,
     ),

@@ -358,7 +358,8 @@ def test_a_strict_policy_with_trusted_types(site: Site, browser: Browser) -> Non
         f"default-src 'none'; script-src 'nonce-n1'; connect-src http://id.localhost:{site.port}; img-src data:; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    broken = "window.broken = []; document.addEventListener('securitypolicyviolation', (e) => broken.push(e.violatedDirective));"
+    broken = """window.broken = [];
+        document.addEventListener('securitypolicyviolation', (e) => broken.push(e.violatedDirective));"""
     site.pages["/"] = page(site, 'data-page-views data-region="NL"', broken).replace("<script", '<script nonce="n1"')
     browser.open(site.url(HOST))
     browser.wait("return !!window.onefold.version")
@@ -373,7 +374,8 @@ def test_a_sandboxed_frame_neither_throws_nor_stores(site: Site, browser: Browse
         site,
         "data-page-views",
         "onerror = (e) => parent.postMessage('' + e, '*')",
-        "addEventListener('load', () => onefold('link', {email: 'a@b.example'}).then((o) => parent.postMessage(o, '*')))",
+        """addEventListener('load', () =>
+             onefold('link', {email: 'a@b.example'}).then((o) => parent.postMessage(o, '*')))""",
     )
     site.pages["/"] = """<!doctype html><script>window.heard = []; onmessage = (e) => heard.push(e.data)</script>
         <iframe sandbox="allow-scripts" src="/inner"></iframe>"""
