@@ -27,6 +27,10 @@ sensor_js/node_modules/.ready: sensor_js/package.json sensor_js/package-lock.jso
 	cd sensor_js && npm ci --no-audit --no-fund --silent
 	touch $@
 
+sensor_js/bench/node_modules/.ready: sensor_js/bench/package.json sensor_js/bench/package-lock.json
+	cd sensor_js/bench && npm ci --no-audit --no-fund --silent
+	touch $@
+
 setup: $(VENV)/.ready sensor_js/node_modules/.ready
 
 demo: $(VENV)/.ready
@@ -54,5 +58,5 @@ sensor: setup
 	cd sensor_js && npm run --silent build
 	$(BIN)/python docs/generate.py
 
-bench: setup
+bench: setup browsers sensor_js/bench/node_modules/.ready
 	PYTHONPATH=tests $(BIN)/python -m bench

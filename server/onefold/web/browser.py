@@ -43,6 +43,7 @@ def allow_origin(response: Response) -> Response:
     if origin is not None and state().config.site_of(origin) is not None:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Credentials"] = "true"
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After"  # the sensor comes back when told to
     return response
 
 

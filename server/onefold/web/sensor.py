@@ -13,6 +13,9 @@ from onefold.errors import OnefoldError
 
 blueprint = Blueprint("sensor", __name__)
 
+_FOLLOWS = "public, max-age=3600, stale-while-revalidate=86400"
+_NEVER_CHANGES = "public, max-age=31536000, immutable"
+
 _INSTALLED = Path(onefold.__file__).parent / "sensor"
 _CHECKOUT = Path(onefold.__file__).parents[2] / "sensor_js" / "dist"
 
@@ -37,8 +40,10 @@ def lite() -> Response:
 
 @blueprint.get("/onefold.v<int:version>.js")
 def versioned(version: int) -> Response:
-    """A version that never changes, for pages that pin its hash."""
-    return _serve(f"onefold.v{version}.js", "public, max-age=31536000, immutable")
+    """A version that never changes once it is released, for pages that pin its hash."""
+    name = f"onefold.v{version}.js"
+    follows = _read(name)[0] == _read("onefold.js")[0]  # not released yet: it changes with the current script
+    return _serve(name, _FOLLOWS if follows else _NEVER_CHANGES)
 
 
 def integrity(name: str) -> str:
@@ -49,7 +54,7 @@ def integrity(name: str) -> str:
     return "sha384-" + base64.b64encode(hashlib.sha384(_read(name)[0]).digest()).decode()
 
 
-def _serve(name: str, caching: str = "public, max-age=3600, stale-while-revalidate=86400") -> Response:
+def _serve(name: str, caching: str = _FOLLOWS) -> Response:
     content, packed, etag = _read(name)
     packing = request.accept_encodings["gzip"] > 0
     response = Response(packed if packing else content, content_type="text/javascript; charset=utf-8")
