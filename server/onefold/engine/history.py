@@ -6,7 +6,6 @@ from typing import Final
 import msgspec
 
 from onefold.core.heal import Past
-from onefold.core.identifiers import unpack_profile_id
 from onefold.core.rules import Rules, parse_rules
 from onefold.engine.advance import Advanced
 from onefold.engine.memory import MemoryRun
@@ -31,12 +30,15 @@ class Journal:
         self.reader = reader
         self.names = Names(reader)
 
-    def entries(self, progress: Progress | None = None) -> Iterator[Written]:
-        """All entries in order; `progress` is told how many have been read."""
+    def entries(self, progress: Progress | None = None, bodies: bool = True, traces: bool = True) -> Iterator[Written]:
+        """All entries in order; `progress` is told how many have been read.
+
+        Without `bodies` and `traces` these are decoded only where a replay cannot do without.
+        """
         after = done = 0
         while rows := self.reader.all("journal_from", after, _PAGE):
             for row in rows:
-                yield written_from(row, self.names)
+                yield written_from(row, self.names, bodies, traces)
             after = rows[-1][0]
             done += len(rows)
             if progress is not None:
@@ -54,11 +56,11 @@ class Journal:
         """The last entries, newest first."""
         return [written_from(row, self.names) for row in self.reader.all("newest_journal", count)]
 
-    def surviving_ids(self) -> Iterator[tuple[int, str]]:
-        """The stored profiles that were not merged away, by key."""
+    def surviving_keys(self) -> Iterator[int]:
+        """The stored profiles that were not merged away."""
         after = 0
         while rows := self.reader.all("all_profiles", after, _PAGE):
-            yield from ((row[0], unpack_profile_id(row[1])) for row in rows if row[3] is None)
+            yield from (row[0] for row in rows if row[3] is None)
             after = rows[-1][0]
 
     def assertions(self) -> list[Written]:
@@ -82,7 +84,7 @@ class Replay:
         self, until_ms: int | None = None, progress: Progress | None = None
     ) -> Iterator[tuple[Written, Advanced]]:
         """Every entry that had arrived by `until_ms`, with what it did when run again."""
-        for written in self._journal.entries(progress):
+        for written in self._journal.entries(progress, bodies=False, traces=False):
             if until_ms is not None and written.event.received_at > until_ms:
                 return
             if written.event.kind == RULES_CHANGED:

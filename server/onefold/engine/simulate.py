@@ -6,12 +6,13 @@ a second run under rules of its own. Memory grows with the graph, not with the j
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from onefold.core.decision import Decision
 from onefold.core.event import Event
+from onefold.core.graph import Graph, Profile
 from onefold.core.identifiers import STAND_IN, Identifier
 from onefold.core.rules import Rules
 from onefold.engine.history import RULES_CHANGED, Journal, Progress
@@ -19,11 +20,10 @@ from onefold.engine.memory import MemoryRun, long_run
 from onefold.engine.verify import stored_identifiers
 from onefold.errors import OnefoldError
 from onefold.store.database import Database
+from onefold.store.graph_store import Written, load_profiles
 
 LARGEST: Final = 20
 _EXAMPLES: Final = 6
-
-Owner = int | None
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -34,15 +34,21 @@ class Why(msgspec.Struct, frozen=True):
     rule: str | None
 
 
+class Holding(NamedTuple):
+    """Who owns an identifier in the end, and whether it is shared."""
+
+    identifier: Identifier
+    owner: int | None
+    shared: bool
+
+
 class _Side:
-    """One of the two graphs that are compared: who owns what, which conflicts there were, and over what."""
+    """One of the two graphs that are compared: the conflicts there were, who holds what, and the profiles by key."""
 
     def __init__(self) -> None:
         self.refusals: Counter[str] = Counter()
         self.why: dict[Identifier, Why] = {}
-        self.owners: dict[Identifier, Owner] = {}
-        self.shared: set[Identifier] = set()
-        self.ids: dict[int, str] = {}
+        self.keys: set[int] = set()
 
     def note(self, event: Event, decision: Decision | None) -> None:
         """Count what was refused of an event, or that the whole of it was, and remember its conflicts."""
@@ -50,17 +56,73 @@ class _Side:
             return
         if decision.code is not None:
             self.refusals[decision.code] += 1
-        for step in decision.refusals:
-            self.refusals[f"{step.code} {step.rule or ''}".strip()] += 1
+        for step in decision.trace:
+            if step.code is not None:
+                self.refusals[f"{step.code} {step.rule or ''}".strip()] += 1
             if step.code == "conflict":
                 self.why[step.identifier] = Why(event.event_id, step.action, step.rule)
 
-    def own(self, identifier: Identifier, owner: Owner, shared: bool) -> None:
-        """Note who owns an identifier in the end."""
-        if identifier.type != STAND_IN:
-            self.owners[identifier] = owner
-            if shared:
-                self.shared.add(identifier)
+
+class _Run(_Side):
+    """A side that is run again in memory."""
+
+    def __init__(self, rules: Rules, secret: bytes, journal: Journal) -> None:
+        super().__init__()
+        self.run = MemoryRun(rules, secret, journal.read_back)
+
+    def take(self, written: Written) -> None:
+        """Take the next entry; an assertion that cannot hold under these rules is passed over."""
+        try:
+            self.note(written.event, self.run.take(written.event, written.seq).decision)
+        except OnefoldError:
+            self.note(written.event, None)
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        self.keys = set(self.run.surviving())
+
+    def holdings(self) -> Iterator[Holding]:
+        """Every identifier."""
+        for identifier, node in self.run.graph.nodes.items():
+            if node is not None and identifier.type != STAND_IN:
+                yield Holding(identifier, node.owner, node.shared)
+
+    def holding(self, identifier: Identifier) -> Holding:
+        """One identifier; nobody's where it was never seen."""
+        node = self.run.graph.nodes.get(identifier)
+        return Holding(identifier, None, False) if node is None else Holding(identifier, node.owner, node.shared)
+
+    def profile(self, key: int) -> Profile:
+        """A profile, whole."""
+        return self.run.graph.profiles[key]
+
+
+class _Stored(_Side):
+    """The side that is stored."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self._journal = journal
+        self._graph = Graph(b"", complete=False)
+
+    def take(self, written: Written) -> None:
+        """Take the next entry, decided long ago."""
+        self.note(written.event, written.decision)
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        self.keys = set(self._journal.surviving_keys())
+
+    def holdings(self) -> Iterator[Holding]:
+        """Every identifier, read again each time."""
+        for identifier, owner, shared, _ in stored_identifiers(self._journal.reader, self._journal.names):
+            if identifier.type != STAND_IN:
+                yield Holding(identifier, owner, shared)
+
+    def profile(self, key: int) -> Profile:
+        """A profile, whole."""
+        load_profiles(self._journal.reader, self._journal.names, self._graph, [key])
+        return self._graph.profiles[key]
 
 
 def simulate(
@@ -69,69 +131,73 @@ def simulate(
     """The diff between the stored graph (or one made under the rules `against`) and one made under `rules`."""
     with database.snapshot() as reader, long_run():
         journal = Journal(reader)
-        run = MemoryRun(rules, secret, journal.read_back)
-        other = None if against is None else MemoryRun(against, secret, journal.read_back)
-        before, after = _Side(), _Side()
-        for written in journal.entries(progress):
+        after = _Run(rules, secret, journal)
+        before = _Stored(journal) if against is None else _Run(against, secret, journal)
+        for written in journal.entries(progress, bodies=False):
             if written.event.kind != RULES_CHANGED:
-                after.note(written.event, _taken(run, written.event, written.seq))
-                stored = written.decision
-                before.note(written.event, stored if other is None else _taken(other, written.event, written.seq))
-        _finish(after, run)
-        if other is None:
-            _finish_stored(before, journal)
-        else:
-            _finish(before, other)
+                after.take(written)
+                before.take(written)
+        before.finish()
+        after.finish()
         return {"events": journal.length(), **_diff(before, after)}
-
-
-def _taken(run: MemoryRun, event: Event, seq: int) -> Decision | None:
-    """Take an entry; an assertion that cannot hold under these rules is passed over."""
-    try:
-        return run.take(event, seq).decision
-    except OnefoldError:
-        return None
-
-
-def _finish(side: _Side, run: MemoryRun) -> None:
-    for identifier, node in run.graph.nodes.items():
-        if node is not None:
-            side.own(identifier, node.owner, node.shared)
-    side.ids = {key: run.graph.profiles[key].id for key in run.surviving()}
-
-
-def _finish_stored(side: _Side, journal: Journal) -> None:
-    for identifier, owner, shared, _ in stored_identifiers(journal.reader, journal.names):
-        side.own(identifier, owner, shared)
-    side.ids = dict(journal.surviving_ids())
 
 
 # The diff.
 
 
-def _diff(before: _Side, after: _Side) -> dict[str, Any]:
-    cells: Counter[tuple[int, int]] = Counter()
-    for identifier, owner in before.owners.items():
-        now = after.owners.get(identifier)
+class _Counts(msgspec.Struct):
+    """What a comparison of all holdings counts. `cells` are identifiers by owner before and owner after."""
+
+    cells: Counter[tuple[int, int]] = msgspec.field(default_factory=Counter)
+    before: Counter[int] = msgspec.field(default_factory=Counter)
+    after: Counter[int] = msgspec.field(default_factory=Counter)
+    moved: int = 0
+    lost: int = 0
+    shared_gained: int = 0
+    shared_lost: int = 0
+
+
+def _compare(before: _Run | _Stored, after: _Run) -> _Counts:
+    """Hold every identifier of the one graph against the other."""
+    counts = _Counts()
+    for identifier, owner, was_shared in before.holdings():
+        _, now, is_shared = after.holding(identifier)
+        if owner is not None:
+            counts.before[owner] += 1
+            counts.lost += now is None
+            counts.moved += now is not None and now != owner
         if owner is not None and now is not None:
-            cells[owner, now] += 1
-    splits = _grouped(cells, 0)
-    merges = _grouped(cells, 1)
+            counts.cells[owner, now] += 1
+        counts.shared_gained -= was_shared and is_shared
+        counts.shared_lost += was_shared and not is_shared
+    for _, now, is_shared in after.holdings():
+        if now is not None:
+            counts.after[now] += 1
+        counts.shared_gained += is_shared
+    return counts
+
+
+def _diff(before: _Run | _Stored, after: _Run) -> dict[str, Any]:
+    counts = _compare(before, after)
+    both = counts.cells.total()
+    pairs_of_both = _count_pairs(counts.cells.values())
+    splits = _grouped(counts.cells, 0)
+    merges = _grouped(counts.cells, 1)
     return {
         "profiles": {
-            "before": len(before.ids),
-            "after": len(after.ids),
-            "created": len(after.ids.keys() - before.ids.keys()),
-            "gone": len(before.ids.keys() - after.ids.keys()),
+            "before": len(before.keys),
+            "after": len(after.keys),
+            "created": len(after.keys - before.keys),
+            "gone": len(before.keys - after.keys),
             "split": len(splits),
             "merged": len(merges),
         },
-        "identifiers": _identifiers(before, after),
-        "shared": {
-            "gained": len(after.shared - before.shared),
-            "lost": len(before.shared - after.shared),
+        "identifiers": {"moved": counts.moved, "gained": counts.after.total() - both, "lost": counts.lost},
+        "shared": {"gained": counts.shared_gained, "lost": counts.shared_lost},
+        "pairs": {  # of identifiers that are one person on one side only
+            "gained": _count_pairs(counts.after.values()) - pairs_of_both,
+            "lost": _count_pairs(counts.before.values()) - pairs_of_both,
         },
-        "pairs": _pairs(before, after, cells),
         "refusals": _refusals(before, after),
         "changes": list(_largest(before, after, splits, merges)),
     }
@@ -143,29 +209,6 @@ def _grouped(cells: Counter[tuple[int, int]], side: int) -> dict[int, dict[int, 
     for cell, count in sorted(cells.items()):
         groups.setdefault(cell[side], {})[cell[1 - side]] = count
     return {key: group for key, group in groups.items() if len(group) > 1}
-
-
-def _identifiers(before: _Side, after: _Side) -> dict[str, int]:
-    moved = gained = lost = 0
-    for identifier in before.owners.keys() | after.owners.keys():
-        old, new = before.owners.get(identifier), after.owners.get(identifier)
-        moved += old is not None and new is not None and old != new
-        gained += old is None and new is not None
-        lost += old is not None and new is None
-    return {"moved": moved, "gained": gained, "lost": lost}
-
-
-def _pairs(before: _Side, after: _Side, cells: Counter[tuple[int, int]]) -> dict[str, int]:
-    """Pairs of identifiers that are one person on one side only."""
-    both = _count_pairs(cells.values())
-    return {
-        "gained": _count_pairs(_sizes(after)) - both,
-        "lost": _count_pairs(_sizes(before)) - both,
-    }
-
-
-def _sizes(side: _Side) -> Iterable[int]:
-    return Counter(owner for owner in side.owners.values() if owner is not None).values()
 
 
 def _count_pairs(sizes: Iterable[int]) -> int:
@@ -180,24 +223,24 @@ def _refusals(before: _Side, after: _Side) -> dict[str, dict[str, int]]:
 
 
 def _largest(
-    before: _Side, after: _Side, splits: dict[int, dict[int, int]], merges: dict[int, dict[int, int]]
+    before: _Run | _Stored, after: _Run, splits: dict[int, dict[int, int]], merges: dict[int, dict[int, int]]
 ) -> Iterator[dict[str, Any]]:
     """The changes that concern most pairs, each with what explains it."""
     found = [("split", key, group) for key, group in splits.items()]
     found += [("merged", key, group) for key, group in merges.items()]
     weighed = [(_pairs_between(group.values()), kind, key, group) for kind, key, group in found]
-    largest = sorted(weighed, key=lambda change: (-change[0], change[1], change[2]))[:LARGEST]
-    wanted = _examples(before, after, largest)
-    for pairs, kind, key, group in largest:
+    for pairs, kind, key, group in sorted(weighed, key=lambda change: (-change[0], change[1], change[2]))[:LARGEST]:
         whole, parts = (before, after) if kind == "split" else (after, before)
+        identifiers = [identifier for identifier in whole.profile(key).members if identifier.type != STAND_IN]
+        identifiers.sort(key=lambda i: (i not in after.why and i not in before.why, i))
         yield {
             "kind": kind,
-            "profile": whole.ids.get(key),
-            "with": [parts.ids.get(part) for part in group][:_EXAMPLES],
+            "profile": whole.profile(key).id,
+            "with": [parts.profile(part).id for part in list(group)[:_EXAMPLES]],
             "profiles": len(group),
             "pairs": pairs,
-            "examples": [str(identifier) for identifier in wanted[kind, key][:_EXAMPLES]],
-            "because": _because(kind, wanted[kind, key], before, after),
+            "examples": [str(identifier) for identifier in identifiers[:_EXAMPLES]],
+            "because": _because(kind, identifiers, before, after),
         }
 
 
@@ -205,20 +248,6 @@ def _pairs_between(sizes: Iterable[int]) -> int:
     """How many pairs have their ends in different ones of several parts."""
     parts = list(sizes)
     return (sum(parts) ** 2 - sum(size * size for size in parts)) // 2
-
-
-def _examples(
-    before: _Side, after: _Side, largest: Iterable[tuple[int, str, int, dict[int, int]]]
-) -> dict[tuple[str, int], list[Identifier]]:
-    """The identifiers of each change, those of conflicts first."""
-    wanted: dict[tuple[str, int], list[Identifier]] = {(kind, key): [] for _, kind, key, _ in largest}
-    for kind, side in (("split", before), ("merged", after)):
-        for identifier, owner in side.owners.items():
-            if owner is not None and (kind, owner) in wanted:
-                wanted[kind, owner].append(identifier)
-    for identifiers in wanted.values():
-        identifiers.sort(key=lambda i: (i not in after.why and i not in before.why, i))
-    return wanted
 
 
 def _because(kind: str, identifiers: Iterable[Identifier], before: _Side, after: _Side) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from onefold.core.decision import OUTCOMES, Decision, Step
-from onefold.core.event import TIERS, Event
+from onefold.core.event import OPERATOR, TIERS, Event
 from onefold.core.graph import Graph, Node, Profile
 from onefold.core.identifiers import STAND_IN, Identifier, stand_in
 from onefold.core.ledger import Entry
@@ -136,8 +136,8 @@ def linked_to(reader: Reader, names: Names, shared: Identifier) -> list[int]:
     return sorted(keys)
 
 
-def written_from(row: Row, names: Names) -> Written:
-    """The journal entry in a row of `journal_from` or `newest_journal`."""
+def written_from(row: Row, names: Names, with_body: bool = True, with_trace: bool = True) -> Written:
+    """The journal entry in a row of `journal_from` or its like; the body of one that is no event is always decoded."""
     (
         seq,
         event_id,
@@ -155,6 +155,7 @@ def written_from(row: Row, names: Names) -> Written:
         trace,
         body,
     ) = row
+    source_name = names.text(source)
     event = Event(
         event_id=unpack_text(event_id),
         kind=names.text(kind),
@@ -164,11 +165,12 @@ def written_from(row: Row, names: Names) -> Written:
         tier=TIERS[tier],
         session_id=None if session is None else unpack_text(session),
         site=names.text(site),
-        source=names.text(source),
+        source=source_name,
         verified=bool(verified),
-        body={} if body is None else msgspec.json.decode(body),
+        body={} if body is None or not (with_body or source_name == OPERATOR) else msgspec.json.decode(body),
     )
-    return Written(seq, event, Decision(OUTCOMES[outcome], key, trace=unpack_trace(trace, names.text)))
+    steps = unpack_trace(trace, names.text) if with_trace else ()
+    return Written(seq, event, Decision(OUTCOMES[outcome], key, trace=steps))
 
 
 def _node(identifier: Identifier, row: Row, names: Names) -> Node:
