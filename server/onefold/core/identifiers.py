@@ -1,6 +1,7 @@
 """Identifiers: what they are, which values are never one, and the profile id derived from one."""
 
 import base64
+import functools
 import hashlib
 import hmac
 import re
@@ -88,6 +89,7 @@ def profile_digest(secret: bytes, founding: Identifier, generation: int) -> byte
     return hmac.digest(secret, f"{founding}\x00{generation}".encode(), "sha256")[:16]
 
 
+@functools.lru_cache(maxsize=4_096)  # a ledger entry names the same few ids several times
 def unpack_profile_id(packed: bytes) -> str:
     """The public id for its 16 bytes."""
     return "of_" + base64.b32encode(packed).decode().lower().rstrip("=")

@@ -55,21 +55,22 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
     """The usable identifiers of an event in the order they are walked, and a `drop` step for each of the others."""
     admitted: dict[Identifier, int] = {}
     drops = []
+    signed_only = rules.unsigned == "refuse" and not event.verified
     for sent in event.identifiers:
-        rule = rules.rule(sent.type)
+        rule = rules.by_name.get(sent.type) or rules.rule(sent.type)
         if rule is None or sent.type == STAND_IN:
             drops.append(Step("drop", sent, "unknown_identifier_type"))
             continue
-        value = rule.canonical(sent.value)
+        value = rule.canonical(sent.value) if rule.hashed else sent.value
         if (fault := rule.fault(value)) is not None:
             drops.append(Step("drop", sent, fault))
-        elif not rule.votes_from(event.source):
+        elif not (rule.everywhere or rule.votes_from(event.source)):
             drops.append(Step("drop", sent, "recorded_only", f"{rule.name}.sources"))
-        elif rule.personal and rules.unsigned == "refuse" and not event.verified:
+        elif signed_only and rule.personal:
             drops.append(Step("drop", sent, "unverified", "unsigned=refuse"))
         else:
-            usable = sent if sent == (rule.name, value) else Identifier(rule.name, value)
-            admitted[usable] = rule.priority
+            as_sent = value == sent.value and rule.name == sent.type
+            admitted[sent if as_sent else Identifier(rule.name, value)] = rule.priority
     if len(admitted) < 2:
         return list(admitted), tuple(drops)
     return [identifier for _, identifier in sorted((rank, found) for found, rank in admitted.items())], tuple(drops)
