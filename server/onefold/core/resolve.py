@@ -64,7 +64,7 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
         value = rule.canonical(sent.value) if rule.hashed else sent.value
         if (fault := rule.fault(value)) is not None:
             drops.append(Step("drop", sent, fault))
-        elif not (rule.everywhere or rule.votes_from(event.source)):
+        elif "*" not in rule.sources and not rule.votes_from(event.source):
             drops.append(Step("drop", sent, "recorded_only", f"{rule.name}.sources"))
         elif signed_only and rule.personal:
             drops.append(Step("drop", sent, "unverified", "unsigned=refuse"))

@@ -34,10 +34,7 @@ _UNDECLARED_PRIORITY: Final = 1_000_000
 
 
 class TypeRule(msgspec.Struct, frozen=True, kw_only=True):
-    """How one identifier type behaves. `limit` None means as many as a profile holds.
-
-    `everywhere` says that `sources` holds the star: events of every source may link through the type.
-    """
+    """How one identifier type behaves. `limit` None means as many as a profile holds."""
 
     name: str
     priority: int = 100
@@ -50,7 +47,6 @@ class TypeRule(msgspec.Struct, frozen=True, kw_only=True):
     blocked: frozenset[str] = frozenset()
     blocked_patterns: tuple[re.Pattern[str], ...] = ()
     sources: frozenset[str] = frozenset({"*"})
-    everywhere: bool = True
     min_length: int = 1
     max_length: int = 255
 
@@ -61,7 +57,7 @@ class TypeRule(msgspec.Struct, frozen=True, kw_only=True):
 
     def votes_from(self, source: str) -> bool:
         """Whether events of this source may link and merge through the type."""
-        return self.everywhere or source in self.sources or source == OPERATOR
+        return "*" in self.sources or source in self.sources or source == OPERATOR
 
     def canonical(self, value: str) -> str:
         """The form a value is matched on: hashes compare in lower case, everything else as it is."""
@@ -188,7 +184,6 @@ def _type_rule(name: str, table: Mapping[str, Any]) -> TypeRule:
     maximum = _positive(at + "max_length", table.get("max_length", 255))
     if minimum > maximum:
         raise RulesError(f"{at}min_length is larger than max_length")
-    sources = frozenset(_strings(at + "sources", table.get("sources", ["*"])))
     return TypeRule(
         name=name,
         priority=_integer(at + "priority", table.get("priority", 100)),
@@ -200,8 +195,7 @@ def _type_rule(name: str, table: Mapping[str, Any]) -> TypeRule:
         aliases=tuple(_strings(at + "aliases", table.get("aliases", []))),
         blocked=frozenset(_blocked(at, table)),
         blocked_patterns=tuple(_patterns(at, table.get("blocked_patterns", []))),
-        sources=sources,
-        everywhere="*" in sources,
+        sources=frozenset(_strings(at + "sources", table.get("sources", ["*"]))),
         min_length=minimum,
         max_length=maximum,
     )
