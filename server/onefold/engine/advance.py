@@ -71,12 +71,13 @@ def assertion_of(event: Event) -> Assertion:
 
 
 class Advance:
-    """Advances one graph under one set of rules."""
+    """Advances one graph under one set of rules. Without a `ledger` no entries are made of what events change."""
 
-    def __init__(self, graph: Graph, rules: Rules, archive: Archive) -> None:
+    def __init__(self, graph: Graph, rules: Rules, archive: Archive, ledger: bool = True) -> None:
         self.graph = graph
         self.rules = rules
         self._archive = archive
+        self._ledger = ledger
 
     def decide(self, permitted: Permitted, seq: int) -> Decision:
         """What the resolver says of an event, everything it needs loaded. Nothing has changed yet."""
@@ -89,7 +90,7 @@ class Advance:
     def apply(self, decision: Decision, event: Event, seq: int) -> list[Entry]:
         """Carry a decision out."""
         self.graph.apply(decision, event, seq)
-        return entries(self.graph, decision, event)
+        return entries(self.graph, decision, event) if self._ledger else []
 
     def heal(self, decision: Decision, event: Event, seq: int) -> list[Entry]:
         """Resolve again the profiles that owned what this decision made shared. The journal has the entry by now."""

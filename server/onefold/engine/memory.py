@@ -37,10 +37,10 @@ class MemoryRun:
     Memory grows with the graph, not with the journal: of past entries only their positions are kept.
     """
 
-    def __init__(self, rules: Rules, secret: bytes, read_back: ReadBack) -> None:
+    def __init__(self, rules: Rules, secret: bytes, read_back: ReadBack, ledger: bool = True) -> None:
         self.graph = Graph(secret)
         self._read_back = read_back
-        self._advance = Advance(self.graph, rules, self)
+        self._advance = Advance(self.graph, rules, self, ledger)
         self._positions: dict[int, array[int]] = {}
 
     def take(self, event: Event, seq: int) -> Advanced:

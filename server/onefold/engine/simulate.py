@@ -68,7 +68,7 @@ class _Run(_Side):
 
     def __init__(self, rules: Rules, secret: bytes, journal: Journal) -> None:
         super().__init__()
-        self.run = MemoryRun(rules, secret, journal.read_back)
+        self.run = MemoryRun(rules, secret, journal.read_back, ledger=False)
 
     def take(self, written: Written) -> None:
         """Take the next entry; an assertion that cannot hold under these rules is passed over."""
@@ -87,10 +87,10 @@ class _Run(_Side):
             if node is not None and identifier.type != STAND_IN:
                 yield Holding(identifier, node.owner, node.shared)
 
-    def holding(self, identifier: Identifier) -> Holding:
-        """One identifier; nobody's where it was never seen."""
+    def holding(self, identifier: Identifier) -> tuple[int | None, bool]:
+        """The owner of one identifier and whether it is shared; nobody's where it was never seen."""
         node = self.run.graph.nodes.get(identifier)
-        return Holding(identifier, None, False) if node is None else Holding(identifier, node.owner, node.shared)
+        return (None, False) if node is None else (node.owner, node.shared)
 
     def profile(self, key: int) -> Profile:
         """A profile, whole."""
@@ -161,7 +161,7 @@ def _compare(before: _Run | _Stored, after: _Run) -> _Counts:
     """Hold every identifier of the one graph against the other."""
     counts = _Counts()
     for identifier, owner, was_shared in before.holdings():
-        _, now, is_shared = after.holding(identifier)
+        now, is_shared = after.holding(identifier)
         if owner is not None:
             counts.before[owner] += 1
             counts.lost += now is None
