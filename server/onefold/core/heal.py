@@ -18,7 +18,7 @@ from onefold.core.consent import readmit
 from onefold.core.event import Event
 from onefold.core.graph import Graph, Node, Profile
 from onefold.core.identifiers import STAND_IN, Identifier, profile_digest
-from onefold.core.ledger import Entry, merged_entry
+from onefold.core.ledger import Entry, merged_entry, shared_entry
 from onefold.core.resolve import SUSPECT, admit, resolve
 from onefold.core.rules import Rules
 
@@ -289,6 +289,4 @@ def _split(graph: Graph, key: int, owners: Sequence[int], event: Event) -> Entry
 
 def _shared(graph: Graph, plan: Plan, identifier: Identifier, event: Event) -> Entry:
     keys = [key for key, fresh in sorted(plan.fresh.profiles.items()) if identifier in fresh.shares]
-    ids = [graph.profiles[key].id for key in keys]
-    body = {"identifier": str(identifier), "rule": SUSPECT, "profiles": ids}
-    return Entry("shared", event.ts, event.event_id, tuple(ids), body)
+    return shared_entry(graph, identifier, SUSPECT, keys, event)

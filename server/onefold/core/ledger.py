@@ -4,7 +4,7 @@ The facts of a `merged` entry are those of Snowplow's identity_merge 2-0-0: the 
 it, and for each newly merged id when it was created, when it was merged, and by which event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from onefold.core.decision import Decision
 from onefold.core.event import Event
 from onefold.core.graph import Graph
+from onefold.core.identifiers import Identifier
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -68,13 +69,18 @@ def merged_entry(graph: Graph, survivor_key: int, lost: Sequence[int], event: Ev
     return Entry("merged", event.ts, event.event_id, (survivor.id, *merged), body)
 
 
+def shared_entry(graph: Graph, identifier: Identifier, rule: str | None, keys: Iterable[int], event: Event) -> Entry:
+    """An identifier is shared by these profiles now, for this rule."""
+    ids = [graph.profiles[key].id for key in keys]
+    body = {"identifier": str(identifier), "rule": rule, "profiles": ids}
+    return Entry("shared", event.ts, event.event_id, tuple(ids), body)
+
+
 def _shared(graph: Graph, decision: Decision, event: Event) -> list[Entry]:
     assert decision.profile is not None
     found = []
     for step in decision.trace:
         if step.action == "share":
             keys = dict.fromkeys(graph.survivor(key) for key in (*step.profiles, decision.profile))
-            ids = tuple(graph.profile(key).id for key in keys)
-            body = {"identifier": str(step.identifier), "rule": step.rule, "profiles": list(ids)}
-            found.append(Entry("shared", event.ts, event.event_id, ids, body))
+            found.append(shared_entry(graph, step.identifier, step.rule, keys, event))
     return found

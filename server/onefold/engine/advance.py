@@ -16,7 +16,7 @@ from onefold.core.event import OPERATOR, Event
 from onefold.core.graph import Graph, Node, NotLoaded
 from onefold.core.heal import Past, carry_out, reresolve
 from onefold.core.identifiers import Identifier
-from onefold.core.ledger import Entry, entries
+from onefold.core.ledger import Entry, entries, shared_entry
 from onefold.core.resolve import resolve
 from onefold.core.rules import Rules
 from onefold.errors import OnefoldError
@@ -167,11 +167,11 @@ class Advance:
         owner = None if node is None else node.owner
         if owner is None:
             self.graph.share(said.a, event, seq)
-            return Decision("recorded"), [_shared_entry(self.graph, said.a, [], event)]
+            return Decision("recorded"), [shared_entry(self.graph, said.a, ASSERTED, [], event)]
         self._loading(lambda: self.graph.profile(owner))
         self.graph.share(said.a, event, seq)
         self.graph.associate(said.a, (owner,))
-        entry = _shared_entry(self.graph, said.a, [owner], event)
+        entry = shared_entry(self.graph, said.a, ASSERTED, [owner], event)
         return Decision("recorded", owner), [entry, *self._reresolve({owner}, event, seq)]
 
     def _unshare(self, said: Assertion, event: Event, seq: int) -> tuple[Decision, list[Entry]]:
@@ -196,9 +196,3 @@ class Advance:
                 return ask()
             except NotLoaded as missing:
                 self._archive.load(missing)
-
-
-def _shared_entry(graph: Graph, identifier: Identifier, keys: Iterable[int], event: Event) -> Entry:
-    ids = [graph.profiles[key].id for key in keys]
-    body = {"identifier": str(identifier), "rule": ASSERTED, "profiles": ids}
-    return Entry("shared", event.ts, event.event_id, tuple(ids), body)
