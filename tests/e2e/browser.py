@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,13 +19,10 @@ from threading import Thread
 from typing import Any
 
 from selenium import webdriver
-from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMEDRIVER = "/usr/bin/chromedriver"
-WEBKIT_DRIVER = "/usr/bin/WebKitWebDriver"
-MINI_BROWSER = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser"
 DIST = Path(__file__).resolve().parents[2] / "sensor_js" / "dist"
 SCRIPTS = ("onefold.js", "onefold.mjs", "onefold.lite.js", "onefold.v1.js")
 PATIENCE_SECONDS = 20
@@ -86,10 +80,14 @@ class Browser:
         """Send a DevTools command."""
         return self.driver.execute_cdp_cmd(name, parameters)
 
+    def forget_cookies(self) -> None:
+        """Remove every cookie."""
+        self.command("Network.clearBrowserCookies", {})
+
     def start_afresh(self) -> None:
         """Leave the page, and forget cookies and requests; storage belongs to the ports that are gone."""
         self.open("about:blank")
-        self.command("Network.clearBrowserCookies", {})
+        self.forget_cookies()
         self.requests()
         self.sent.clear()
 
@@ -99,8 +97,8 @@ class Browser:
 
 
 @contextmanager
-def open_browser(*flags: str) -> Iterator[Browser]:
-    """Start Chromium with a fresh profile; print its console if the test fails.
+def open_browser(*flags: str, preferences: Mapping[str, Any] | None = None) -> Iterator[Browser]:
+    """Start Chromium with a fresh profile and these preferences; print its console if the test fails.
 
     Raises RuntimeError where Chromium or its driver is not installed.
     """
@@ -113,6 +111,7 @@ def open_browser(*flags: str) -> Iterator[Browser]:
         options.binary_location = CHROMIUM
         for flag in [*FLAGS, f"--user-data-dir={profile}", *flags]:
             options.add_argument(flag)
+        options.add_experimental_option("prefs", dict(preferences or {}))
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
         service = webdriver.ChromeService(CHROMEDRIVER)
         driver = webdriver.Chrome(options, service)
@@ -125,42 +124,6 @@ def open_browser(*flags: str) -> Iterator[Browser]:
             raise
         finally:
             driver.quit()
-
-
-@contextmanager
-def open_webkit() -> Iterator[WebDriver]:
-    """Start WebKitGTK, Safari's engine, with a fresh profile on a screen of its own.
-
-    It knows no `*.localhost`: pages are on 127.0.0.1, and localhost is another site. Raises RuntimeError where it is
-    not installed.
-    """
-    for program in (WEBKIT_DRIVER, MINI_BROWSER, "/usr/bin/Xvfb"):
-        if not shutil.which(program):
-            message = f"{program} is missing: apt-get install webkit2gtk-driver xvfb"
-            raise RuntimeError(message)
-    reading, writing = os.pipe()
-    command = ["/usr/bin/Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp"]
-    screen = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
-    os.close(writing)
-    with os.fdopen(reading) as numbers:
-        display = ":" + numbers.readline().strip()
-    options = webdriver.WebKitGTKOptions()
-    options.binary_location = MINI_BROWSER
-    options.add_argument("--automation")
-    environment = {**os.environ, "DISPLAY": display, "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1"}
-    try:
-        service = webdriver.WebKitGTKService(WEBKIT_DRIVER, env=environment)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # selenium's own, about itself
-            driver = webdriver.WebKitGTK(options, service)
-        driver.set_script_timeout(60)
-        try:
-            yield driver
-        finally:
-            driver.quit()
-    finally:
-        screen.terminate()
-        screen.wait()
 
 
 @dataclass(frozen=True)
