@@ -11,7 +11,7 @@ import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,11 +35,21 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str = "sqlite:///onefold.db"
 
 
-class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cross-domain tokens: how long one is good, and whether the redeeming page must have come from its source site."""
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=600)]
+Rate = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
-    ttl_seconds: int = 120
+
+class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Cross-domain tokens: how long one is good, whether the redeeming page must have come from its source site, and
+    how many a minute one uid and one site may mint and try to redeem in each process.
+    """
+
+    ttl_seconds: Seconds = 120
     require_referrer: bool = True
+    uid_mints_per_minute: Rate = 120
+    site_mints_per_minute: Rate = 30_000
+    uid_redeems_per_minute: Rate = 300
+    site_redeems_per_minute: Rate = 30_000
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +75,13 @@ class Config(msgspec.Struct, frozen=True):
     def site_of(self, origin: str | None) -> Site | None:
         """The site an Origin header belongs to: an exact match, nothing less."""
         return next((site for site in self.sites if origin in site.origins), None)
+
+    def partners(self, one: str, other: str) -> bool:
+        """Whether links between two sites, by their ids, may carry tokens: one names the other as its partner, or they
+        are one site on several domains.
+        """
+        named = {site.id: site.partners for site in self.sites}
+        return one == other or other in named.get(one, ()) or one in named.get(other, ())
 
 
 _SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {"server": Server, "store": StoreConfig, "tokens": Tokens}
@@ -192,33 +209,58 @@ def _check_keys(at: str, table: Mapping[str, Any], known: Any) -> None:
             raise ConfigError(f"unknown key {at}{key}; {hint}")
 
 
+_TOKEN_KEYS: Final = "token_keys"
+_TOKEN_KEYS_KEPT: Final = 3
+TOKEN_KEYS_VARIABLE: Final = f"{ENV_PREFIX}TOKEN_KEYS"
+"""The environment variable that may hold the keys that sign cross-domain tokens: the newest first, commas between."""
+
+
 class Secrets(msgspec.Struct, frozen=True):
     """`id_secret` derives profile ids: lose it, and a rebuild gives every profile another id.
 
-    `claim_secrets` holds one for each site: its back end signs with it who is on the page.
+    `claim_secrets` holds one for each site: its back end signs with it who is on the page. `token_keys` sign
+    cross-domain tokens: the first one signs, all of them are accepted.
     """
 
     id_secret: bytes
     claim_secrets: dict[str, bytes]
+    token_keys: tuple[bytes, ...]
 
 
 def load_secrets(path: Path, sites: Iterable[Site] = (), environment: Mapping[str, str] | None = None) -> Secrets:
     """The secrets from the file, which is created with mode 0600 and completed as needed, or from the environment.
 
-    `ONEFOLD_ID_SECRET` and `ONEFOLD_CLAIM_SECRET_{SITE}` outrank the file; when all are given no file is made. Raises
-    ConfigError where others can read the file.
+    `ONEFOLD_ID_SECRET`, `ONEFOLD_CLAIM_SECRET_{SITE}` and `ONEFOLD_TOKEN_KEYS` outrank the file; when all are given no
+    file is made. Raises ConfigError where others can read the file.
     """
     env = os.environ if environment is None else environment
-    variables = {"id_secret": f"{ENV_PREFIX}ID_SECRET"}
+    variables = {"id_secret": f"{ENV_PREFIX}ID_SECRET", _TOKEN_KEYS: TOKEN_KEYS_VARIABLE}
     variables |= {f"claim_secret.{site.id}": claim_variable(site.id) for site in sites}
     given = {name: env[variable] for name, variable in variables.items() if variable in env}
     missing = [name for name in variables if name not in given]
     found = {**_secrets_file(path, missing), **given} if missing else given
-    for name, text in found.items():
+    token_keys = _listed(found[_TOKEN_KEYS])
+    for name, text in [*found.items(), *((_TOKEN_KEYS, key) for key in token_keys)]:
         if len(text) < 16:
             raise ConfigError(f"{name} is too short; use at least 32 random characters")
     claims = {name.partition(".")[2]: text.encode() for name, text in found.items() if "." in name}
-    return Secrets(found["id_secret"].encode(), claims)
+    return Secrets(found["id_secret"].encode(), claims, tuple(key.encode() for key in token_keys))
+
+
+def rotate_token_key(path: Path) -> int:
+    """Put a fresh key before those that sign cross-domain tokens, and say how many there are now; the oldest go.
+
+    Raises ConfigError where the file does not hold the keys.
+    """
+    stored = _read_secrets(path)
+    keys = [random_source.token_urlsafe(32), *_listed(stored.get(_TOKEN_KEYS, ""))][:_TOKEN_KEYS_KEPT]
+    _write_secrets(path, {**stored, _TOKEN_KEYS: ",".join(keys)})
+    return len(keys)
+
+
+def _listed(text: str) -> list[str]:
+    """The keys in a text, the newest first, commas between them."""
+    return [key.strip() for key in text.split(",")] if text else []
 
 
 def claim_variable(site: str) -> str:

@@ -44,14 +44,16 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
 class OnefoldError(Exception):
     """A problem with a code of the contract and a sentence that says what to do.
 
-    `field` is the path of the offending member (`identity.uid`), where there is one.
+    `field` is the path of the offending member (`identity.uid`), where there is one. `retry_after` is in seconds, where
+    the caller can be told better than by default.
     """
 
-    def __init__(self, code: str, detail: str, field: str | None = None) -> None:
+    def __init__(self, code: str, detail: str, field: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.field = field
+        self.retry_after = retry_after
 
     @property
     def status(self) -> int:

@@ -100,6 +100,7 @@ def test_every_key_of_a_site_is_documented_with_its_default() -> None:
 def test_a_documented_variable_of_the_environment_sets_its_key(key: str, tmp_path: Path) -> None:
     (tmp_path / "from-environment").write_text('unsigned = "attach"', encoding="utf-8")
     texts = {"tokens.ttl_seconds": "77", "tokens.require_referrer": "false", "sites": '[{"id": "from-environment"}]'}
+    texts |= {key: "77" for key in KEYS if key.endswith("_per_minute")}
     texts |= {"unsigned": "refuse", "allow_undeclared": "true", "rules": str(tmp_path / "from-environment")}
     variable = re.findall(r"`(\w+)`", KEYS[key][1])[0]
     assert load_config(None, {variable: texts.get(key, "from-environment")}) != load_config(None, {})
@@ -113,11 +114,12 @@ def test_the_configuration_that_the_page_shows_is_valid(tmp_path: Path) -> None:
 
 def test_every_secret_is_documented_with_its_variable(tmp_path: Path) -> None:
     documented = table(CONFIGURATION, "Secrets")
-    assert {name.split(".")[0] for name in documented} == {"id_secret", "claim_secret"}
-    assert {field.name for field in msgspec.structs.fields(Secrets)} == {"id_secret", "claim_secrets"}
+    assert {name.split(".")[0] for name in documented} == {"id_secret", "claim_secret", "token_keys"}
+    assert {field.name for field in msgspec.structs.fields(Secrets)} == {"id_secret", "claim_secrets", "token_keys"}
     given = {cells[0].strip("`"): f"the documented {name}" for name, cells in documented.items()}
     secrets = load_secrets(tmp_path / "none", [Site("site")], given)
-    assert secrets == Secrets(b"the documented id_secret", {"site": b"the documented claim_secret.SITE"})
+    claims = {"site": b"the documented claim_secret.SITE"}
+    assert secrets == Secrets(b"the documented id_secret", claims, (b"the documented token_keys",))
 
 
 # Rules.

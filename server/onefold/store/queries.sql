@@ -99,6 +99,16 @@ select distinct owner from identifier where type = ? and value >= ? and value < 
 -- ledger_after: a range of the primary key
 select l.seq, l.at, l.kind, j.event_id, l.body from ledger l join journal j on j.seq = l.journal_seq where l.seq > ? order by l.seq limit ?
 
+-- add_tokens: primary key of token
+insert into token (event_id, uid, source_site, target_site, tier, minted_at, expires_at) values {rows}
+
+-- find_token: primary key of token
+select uid, source_site, target_site, tier, minted_at, expires_at from token where event_id = ?
+
+-- sweep_tokens: token_expires_at
+delete from token where event_id in (select event_id from token where expires_at < ? order by expires_at limit ?)
+returning event_id
+
 -- newest_journal: the end of the primary key
 select seq, event_id, received_at, ts, kind, site, source, tier, verified, session, identifiers, outcome, profile, trace, body
 from journal order by seq desc limit ?

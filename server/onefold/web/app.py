@@ -12,7 +12,7 @@ from onefold.core.rules import parse_rules
 from onefold.engine.ingest import Ingest
 from onefold.errors import ConfigError
 from onefold.store.database import Database
-from onefold.web import collect, health, live, problems, sensor
+from onefold.web import collect, health, live, problems, sensor, tokens
 from onefold.web.state import State, now_ms
 
 _ID_SECRET_CHECK: Final = "id_secret_check"
@@ -36,7 +36,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     ingest.adopt(config.rules, now_ms())
     app.extensions["onefold"] = State(config, rules, secrets, database, ingest)
     problems.register(app)
-    for blueprint in (collect.blueprint, sensor.blueprint, health.blueprint):
+    for blueprint in (collect.blueprint, tokens.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     if demo:
         app.register_blueprint(live.blueprint)

@@ -13,6 +13,7 @@ from onefold.web.state import state
 COOKIE = "uiaf_uid"
 COOKIE_SECONDS = 34_560_000  # 400 days, the longest browsers keep (UIAF, tests/scenarios)
 _SUFFIXES = PublicSuffixList()
+_MEDIA_TYPES = ("application/json", "text/plain")
 
 
 def site_of_request() -> Site:
@@ -22,6 +23,12 @@ def site_of_request() -> Site:
         detail = "The Origin of this request belongs to no configured site; add it to a site's origins."
         raise OnefoldError("origin_not_allowed", detail)
     return site
+
+
+def check_media_type() -> None:
+    """Raise `unsupported_media_type` unless the body comes as JSON, or as text so that a beacon needs no preflight."""
+    if request.mimetype not in _MEDIA_TYPES:
+        raise OnefoldError("unsupported_media_type", "Send application/json or text/plain.")
 
 
 def policy_of(site: Site) -> Policy:

@@ -15,12 +15,19 @@ from onefold.core.redact import redact_text
 from onefold.engine.ingest import Taken
 from onefold.errors import PROBLEMS, OnefoldError
 from onefold.intake import uiaf
-from onefold.web.browser import allow_origin, policy_of, preflight, sends_gpc, set_uid_cookie, site_of_request
+from onefold.web.browser import (
+    allow_origin,
+    check_media_type,
+    policy_of,
+    preflight,
+    sends_gpc,
+    set_uid_cookie,
+    site_of_request,
+)
 from onefold.web.problems import problem
 from onefold.web.state import as_json, now_ms, state
 
 MAX_BODY_BYTES: Final = uiaf.MAX_BODY_BYTES
-_MEDIA_TYPES: Final = ("application/json", "text/plain")
 
 blueprint = Blueprint("collect", __name__)
 blueprint.after_request(allow_origin)
@@ -44,8 +51,7 @@ def take_events() -> Response:
 
 
 def _take(site: Site) -> Response:
-    if request.mimetype not in _MEDIA_TYPES:
-        raise OnefoldError("unsupported_media_type", "Send the events as application/json or text/plain.")
+    check_media_type()
     received_at = now_ms()
     checked = [_check(raw, site, received_at) for raw in uiaf.split(request.get_data(cache=False))]
     permitted = [item for item in checked if isinstance(item, Permitted)]
@@ -90,7 +96,7 @@ class _Answer:
 
     def __init__(self, index: int, item: Permitted | _Turned, taken: Taken | None) -> None:
         self.event = item.event
-        self.error = item.error if isinstance(item, _Turned) else _error_of(taken)
+        self.error = item.error if isinstance(item, _Turned) else error_of(taken)
         self.accepted = self.error is None
         self.refusals = [] if taken is None or taken.decision is None else _input_refusals(taken.decision.trace)
         self._index = index
@@ -112,7 +118,8 @@ class _Answer:
         ]
 
 
-def _error_of(taken: Taken | None) -> OnefoldError | None:
+def error_of(taken: Taken | None) -> OnefoldError | None:
+    """Why an event that reached the engine was not accepted; None where it was."""
     if taken is None or taken.failed:
         return OnefoldError("internal_error", "The endpoint failed on this event; the others are safe.")
     decision = taken.decision

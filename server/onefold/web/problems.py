@@ -10,7 +10,7 @@ from onefold.web.state import as_json
 log = structlog.get_logger()
 
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
-_RETRY_AFTER_SECONDS = "2"
+_RETRY_AFTER_SECONDS = 2
 
 
 def problem(error: OnefoldError) -> Response:
@@ -27,7 +27,7 @@ def problem(error: OnefoldError) -> Response:
     response = Response(as_json(body), status=error.status, content_type="application/problem+json")
     response.headers["Cache-Control"] = "no-store"
     if error.status in (429, 503):
-        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+        response.headers["Retry-After"] = str(error.retry_after or _RETRY_AFTER_SECONDS)
     return response
 
 

@@ -10,7 +10,9 @@ from flask import current_app
 from onefold.config import Config, Secrets
 from onefold.core.rules import Rules
 from onefold.engine.ingest import Ingest
+from onefold.engine.tokens import TokenDesk
 from onefold.store.database import Database
+from onefold.web.limits import TokenLimits
 
 
 class Turned(msgspec.Struct, frozen=True):
@@ -24,7 +26,7 @@ class Turned(msgspec.Struct, frozen=True):
 
 
 class State:
-    """The configuration, the rules, the secrets, the database, the engine, and the last refusals."""
+    """The configuration, the rules, the secrets, the database, the engine, the rate limits, and the last refusals."""
 
     def __init__(self, config: Config, rules: Rules, secrets: Secrets, database: Database, ingest: Ingest) -> None:
         self.config = config
@@ -32,6 +34,8 @@ class State:
         self.secrets = secrets
         self.database = database
         self.ingest = ingest
+        self.desk = TokenDesk(database)
+        self.limits = TokenLimits(config.tokens)
         self.turned_away: deque[Turned] = deque(maxlen=50)
 
     def turn_away(self, site: str, kind: str, code: str, detail: str) -> None:

@@ -1,0 +1,58 @@
+"""The desk where cross-domain tokens are issued and looked up. Redeeming one is an event like any other."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from onefold.core.tokens import Record
+from onefold.engine.groupcommit import GroupCommit
+from onefold.errors import OnefoldError
+from onefold.store.database import Database, Transaction
+from onefold.store.graph_store import known_events
+from onefold.store.names import Names
+from onefold.store.token_store import add_tokens, find_token, sweep_tokens
+
+_SWEEP_EVERY_MS: Final = 60_000
+_SWEEP_MOST: Final = 1_000
+
+
+class TokenDesk:
+    """Keeps the records of tokens, written in groups; those that expired are swept when new ones are written."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._group: GroupCommit[Record, None] = GroupCommit(self._write)
+        self._sweep_at = 0
+
+    def keep(self, record: Record) -> None:
+        """Store a record; returns once every process can find it. Raises `unavailable`."""
+        self._group.submit([record])
+
+    def find(self, event_id: str) -> Record:
+        """The record of a token that nobody has redeemed yet. Raises `token_used`, `token_expired`.
+
+        A token found unused may be used a moment later: only the journal, which takes its event id once, decides.
+        """
+        with self._database.snapshot() as reader:
+            if known_events(reader, [event_id]):
+                raise used()
+            record = find_token(reader, Names(reader), event_id)
+        if record is None:
+            raise OnefoldError("token_expired", "The token is known no more; the next link carries a fresh one.")
+        return record
+
+    def _write(self, records: Sequence[Record]) -> list[None]:
+        with self._database.transaction() as tx:
+            add_tokens(tx, Names(tx), records)
+            self._sweep(tx, records[-1].minted_at)
+        return [None] * len(records)
+
+    def _sweep(self, tx: Transaction, now: int) -> None:
+        """Once a minute, a bounded number at a time; at once again while there are more."""
+        if now >= self._sweep_at:
+            swept = sweep_tokens(tx, now, _SWEEP_MOST)
+            self._sweep_at = now if swept == _SWEEP_MOST else now + _SWEEP_EVERY_MS
+
+
+def used() -> OnefoldError:
+    """The refusal of a token that was redeemed before."""
+    return OnefoldError("token_used", "The token was redeemed before; each one works once.")
