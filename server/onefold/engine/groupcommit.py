@@ -1,28 +1,50 @@
-"""Group commit: whoever is first commits for all who came meanwhile.
+"""Group commit: one transaction for all who came meanwhile.
 
-A single caller under no load waits for nobody; under load the number of transactions is per batch, not per event.
+Who has time without end commits in their own thread, for everybody who waits. Who has a budget hands over to a writer
+thread, and can leave when the budget is over: a thread that commits itself could not leave a database that hangs.
+
+A caller alone waits for nobody. Under load the writer lets a batch fill until as many callers wait as the last batch
+had, for a moment at most: whoever was just answered is likely to be back with the next event.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_FILL_SECONDS: Final = 0.002
+
+
+class Overdue(Exception):
+    """The budget is over and the items are not known to be committed. Those that a commit under way has in hand
+    may still be.
+    """
 
 
 class _Waiting(Generic[Item, Result]):
     """The items of one caller, and in time their results or the error that befell the batch."""
 
+    __slots__ = ("error", "finished", "items", "results")
+
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = items
         self.results: list[Result] | None = None
         self.error: BaseException | None = None
+        self.finished = threading.Lock()  # a bare lock each: a shared one would wake all for every one that is done
+        self.finished.acquire()
 
     @property
     def done(self) -> bool:
         return self.results is not None or self.error is not None
+
+    def outcome(self) -> list[Result]:
+        if self.error is not None:
+            raise self.error
+        return self.results or []
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -36,6 +58,9 @@ class GroupCommit(Generic[Item, Result]):
         self._most = most
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._turn = threading.Lock()
+        self._writer: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._wanted = 1  # the number of callers that wakes the writer
 
     def submit(self, items: Sequence[Item]) -> list[Result]:
         """Hand items over and return their results once they are committed."""
@@ -44,16 +69,56 @@ class GroupCommit(Generic[Item, Result]):
         with self._turn:
             while not waiting.done:
                 self._commit_next()
-        if waiting.error is not None:
-            raise waiting.error
-        return waiting.results or []
+        return waiting.outcome()
 
-    def _commit_next(self) -> None:
-        batch = [self._queue.popleft()]
-        size = len(batch[0].items)
-        while self._queue and size + len(self._queue[0].items) <= self._most:
-            batch.append(self._queue.popleft())
-            size += len(batch[-1].items)
+    def submit_within(self, items: Sequence[Item], seconds: float) -> list[Result]:
+        """As `submit`, but raises Overdue where it takes longer than this."""
+        waiting: _Waiting[Item, Result] = _Waiting(items)
+        if self._writer is None:
+            self._start_writer()
+        self._queue.append(waiting)
+        if len(self._queue) >= self._wanted:
+            self._wake.set()
+        if not waiting.finished.acquire(timeout=seconds) and not waiting.done:
+            self._take_back(waiting)
+            raise Overdue
+        return waiting.outcome()
+
+    def close(self) -> None:
+        """Let the writer finish what was handed over, and end it."""
+        with self._turn:
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            self._wake.set()
+            writer.join()
+
+    def _take_back(self, waiting: _Waiting[Item, Result]) -> None:
+        with suppress(ValueError):  # a commit under way has it in hand
+            self._queue.remove(waiting)
+
+    def _start_writer(self) -> None:
+        with self._turn:
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write, name="group-commit", daemon=True)
+                self._writer.start()
+
+    def _write(self) -> None:
+        """What the writer thread does until it is closed."""
+        while self._writer is threading.current_thread() or self._queue:
+            self._let_fill()
+            with self._turn:
+                self._wanted = max(1, self._commit_next())
+
+    def _let_fill(self) -> None:
+        """Wait for as many callers as there were last time, but not long; for the first one without end."""
+        self._wake.clear()
+        if len(self._queue) < self._wanted and self._writer is threading.current_thread():
+            self._wake.wait(_FILL_SECONDS if self._wanted > 1 else None)
+
+    def _commit_next(self) -> int:
+        """Commit for those who came first; returns how many they were."""
+        if not (batch := self._next_batch()):
+            return 0
         try:
             results = iter(self._work([item for waiting in batch for item in waiting.items]))
             for waiting in batch:
@@ -63,3 +128,17 @@ class GroupCommit(Generic[Item, Result]):
                 waiting.error = error
             if not isinstance(error, Exception):
                 raise
+        finally:
+            for waiting in batch:
+                waiting.finished.release()
+        return len(batch)
+
+    def _next_batch(self) -> list[_Waiting[Item, Result]]:
+        """Those who came first; empty where the last of them has just left."""
+        batch: list[_Waiting[Item, Result]] = []
+        size = 0
+        with suppress(IndexError):
+            while not batch or size + len(self._queue[0].items) <= self._most:
+                batch.append(self._queue.popleft())
+                size += len(batch[-1].items)
+        return batch
