@@ -159,7 +159,8 @@ class Site:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
-        self.thread = Thread(target=self.server.serve_forever, daemon=True)
+        # Looking often whether to end keeps every test from waiting half a second for it.
+        self.thread = Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
 
     def url(self, host: str, path: str = "/") -> str:
         """Return the address of a page on a host."""

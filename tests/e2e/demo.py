@@ -88,6 +88,12 @@ class Endpoint:
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines() if f'"{about}"' in line]
 
+    def journal_entries(self) -> int:
+        """How many entries the journal has; the graph must be what they give."""
+        done = self._onefold("replay", "--verify", "--json")
+        assert done.returncode == 0, done.stderr
+        return int(json.loads(done.stdout)["entries"])
+
     def _onefold(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [_ONEFOLD, *arguments, "--db", f"sqlite:///{self.database}"]
         return subprocess.run(

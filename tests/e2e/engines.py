@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -216,7 +217,13 @@ def _address(profile: Path) -> str:
             time.sleep(0.05)
 
 
-ENGINES: Final[dict[str, Any]] = {"chromium": open_browser, "webkit": open_webkit, "firefox": open_firefox}
+ENGINES: Final[dict[str, Any]] = {
+    # Pages must be able to wait in the back/forward cache, which automation turns off.
+    "chromium": partial(open_browser, "--enable-features=BackForwardCache"),
+    "webkit": open_webkit,
+    "firefox": open_firefox,
+}
+"""How each engine is started; arguments make it a stranger one."""
 
 
 def open_engine(name: str) -> AbstractContextManager[Engine]:

@@ -355,29 +355,6 @@ def test_global_privacy_control_denies_user_data(site: Site, browser: Browser) -
     assert event["consent"]["ad_user_data"] == "denied"
 
 
-def test_blocked_storage_still_links(site: Site, browser: Browser) -> None:
-    """With cookies and both storages throwing, links are sent under one uid for the page."""
-    block = """for (const name of ['localStorage', 'sessionStorage'])
-          Object.defineProperty(window, name, {get() { throw new DOMException('no', 'SecurityError') }});
-        Object.defineProperty(document, 'cookie',
-          {get() { throw new DOMException('no') }, set() { throw new DOMException('no') }});"""
-    visit(site, browser, before=block)
-    assert [link(browser), link(browser)] == [{"sent": True}, {"sent": True}]
-    first, second = site.events()
-    assert UID.fullmatch(first["identity"]["uid"])
-    assert first["identity"] == second["identity"]
-
-
-def test_a_full_storage_still_links(site: Site, browser: Browser) -> None:
-    """Where localStorage takes nothing more, the queue lives on in memory."""
-    full = "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError') }"
-    visit(site, browser, before=full)
-    site.answer = lambda _received: None
-    assert link(browser) == {"sent": False, "reason": "queued"}
-    site.answer = lambda _received: 202
-    until(site.events)
-
-
 def test_an_endpoint_that_is_down_gets_the_event_once_later(site: Site, browser: Browser) -> None:
     """A failed link throws nothing, outlives the page and its lost beacon, and is delivered once."""
     errors = "window.errors=[]; onerror=onunhandledrejection=(e)=>{errors.push(String(e))};"
