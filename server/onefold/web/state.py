@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
@@ -12,6 +13,7 @@ from onefold.core.rules import Rules
 from onefold.engine.ingest import Ingest
 from onefold.engine.tokens import TokenDesk
 from onefold.store.database import Database
+from onefold.web.events import Answer
 from onefold.web.limits import TokenLimits
 
 
@@ -41,6 +43,13 @@ class State:
     def turn_away(self, site: str, kind: str, code: str, detail: str) -> None:
         """Remember a refusal for the live page."""
         self.turned_away.append(Turned(now_ms(), site, kind, code, detail))
+
+    def note_refusals(self, site: str, answers: Iterable[Answer]) -> None:
+        """Remember the events of a request that were refused."""
+        for answer in answers:
+            if answer.error is not None:
+                kind = "event" if answer.event is None else answer.event.kind
+                self.turn_away(site, kind, answer.error.code, answer.error.detail)
 
 
 def state() -> State:

@@ -16,7 +16,7 @@ from onefold.engine.tokens import used
 from onefold.errors import PROBLEMS, OnefoldError
 from onefold.intake.tokens import MAX_BODY_BYTES, parse_minting, parse_redeeming
 from onefold.web.browser import allow_origin, check_media_type, policy_of, preflight, sends_gpc, site_of_request
-from onefold.web.collect import error_of
+from onefold.web.events import error_of
 from onefold.web.state import as_json, now_ms, state
 
 blueprint = Blueprint("tokens", __name__)
