@@ -24,9 +24,10 @@ settings.load_profile("onefold")
 
 
 @pytest.fixture(scope="session", params=STORES)
-def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewDatabase:
-    """Makes migrated, empty databases of the store under test; each is closed at the end of its `with` block."""
-    return STORES[request.param](tmp_path_factory.mktemp("databases"))
+def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewDatabase]:
+    """Makes migrated, empty databases of the store under test; each is put away at the end of its `with` block."""
+    with STORES[request.param](tmp_path_factory.mktemp("databases")) as new:
+        yield new
 
 
 @pytest.fixture

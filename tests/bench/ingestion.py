@@ -55,9 +55,9 @@ def _record(database: Database, batches: Sequence[Sequence[Permitted]]) -> list[
     original = Database.transaction
 
     @contextmanager
-    def recording(self: Database) -> Iterator[Transaction]:
+    def recording(self: Database, alone: bool = True) -> Iterator[Transaction]:
         writes: Writes = []
-        with original(self) as tx:
+        with original(self, alone) as tx:
             write = tx.write
 
             def noted(name: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -13,6 +13,7 @@ from onefold.core.ledger import Entry
 from onefold.store.database import Database
 from onefold.store.graph_store import Written, add_journal, add_ledger, save_graph
 from onefold.store.names import Names
+from support.stores import path_of
 
 SECRET = b"the bench's own id secret, no other"
 _CHUNK = 5_000
@@ -63,6 +64,6 @@ def _store(database: Database, people: list[int]) -> None:
 
 
 def _checkpoint(database: Database) -> None:
-    connection = sqlite3.connect(database.path)
+    connection = sqlite3.connect(path_of(database))
     connection.execute("pragma wal_checkpoint(truncate)")
     connection.close()

@@ -15,6 +15,7 @@ from onefold.config import Config, Server
 from onefold.errors import ConfigError
 from onefold.web.app import create_app
 from support import pictures
+from support.stores import path_of
 from support.web import ANALYTICS_ORIGIN, ORIGIN, OTHER_ORIGIN, UID, counts, database, link, post, problem, view
 
 
@@ -181,7 +182,7 @@ def test_health(browser: FlaskClient, path: str) -> None:
 
 def test_an_endpoint_without_its_database_is_alive_but_not_ready(app: Flask, browser: FlaskClient) -> None:
     database(app).close()
-    path = Path(database(app).path)
+    path = path_of(database(app))
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink()
     path.mkdir()
@@ -255,7 +256,7 @@ def test_the_database_of_another_id_secret_is_refused(app: Flask, config: Config
 
 
 def test_the_database_is_its_owners_alone(app: Flask) -> None:
-    assert stat.S_IMODE(Path(database(app).path).stat().st_mode) == 0o600
+    assert stat.S_IMODE(path_of(database(app)).stat().st_mode) == 0o600
 
 
 def test_an_endpoint_elsewhere_sets_no_cookie(config: Config) -> None:

@@ -43,10 +43,8 @@ def run(*arguments: str, given: bytes = b"") -> Result:
 
 
 @pytest.fixture
-def db(elsewhere: Path) -> str:
+def db(database: Database) -> str:
     """A database in which two people use one browser, one of them with two browsers of their own."""
-    database = Database(f"sqlite:///{elsewhere}/people.db")
-    database.migrate()
     stream = [
         make_event("1", "uid:home", ts=1_000),
         make_event("2", "customer_id:ann", ts=2_000),
@@ -54,7 +52,6 @@ def db(elsewhere: Path) -> str:
         make_event("4", "customer_id:bob", "uid:home", ts=4_000),
     ]
     Ingest(database, default_rules(), SECRET).take([permitted(item) for item in stream])
-    database.close()
     return database.url
 
 

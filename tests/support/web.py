@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from pathlib import Path
 from typing import Any, Final
 
 from flask import Flask
@@ -11,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from onefold.store.database import Database
 from support import pictures
+from support.stores import path_of
 
 ORIGIN: Final = "https://www.brand-a.example"
 OTHER_ORIGIN: Final = "https://brand-a.example"
@@ -76,5 +76,5 @@ def counts(app: Flask) -> dict[str, int]:
 
 def stored_bytes(app: Flask) -> bytes:
     """Everything that lies in the database's files, the write-ahead log included."""
-    path = Path(database(app).path)
+    path = path_of(database(app))
     return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))

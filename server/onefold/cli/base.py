@@ -110,10 +110,13 @@ def named_rules(name: str) -> Rules:
 
 
 def existing(config: Config) -> Database:
-    """The database to ask. Raises `unavailable` when there is none: asking must not create one."""
+    """The database to ask, closed when the command ends. Raises `unavailable` when there is none: asking must not
+    create one.
+    """
     database = Database(config.store.url)
-    if not Path(database.path).exists():
-        raise OnefoldError("unavailable", f"There is no database at {database.path}; name it with --db.")
+    click.get_current_context().call_on_close(database.close)
+    if not database.exists():
+        raise OnefoldError("unavailable", f"There is no Onefold database at {database.name}; name it with --db.")
     return database
 
 

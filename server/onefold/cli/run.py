@@ -47,7 +47,7 @@ def serve(config_path: Path | None, db: str | None, host: str, port: int, proces
         raise ConfigError("SQLite has one writer, so the endpoint runs as one process; leave --processes at 1")
     parse_rules(config.rules)
     load_secrets(Path(config.secrets_path), config.sites)
-    Database(config.store.url).close()
+    database = Database(config.store.url)
     serving.check_free(host, port)
     if not config.sites:
         click.echo(
@@ -55,7 +55,7 @@ def serve(config_path: Path | None, db: str | None, host: str, port: int, proces
         )
     if no_migrate:
         os.environ[serving.MIGRATE_VARIABLE] = "no"
-    click.echo(f"Onefold endpoint at http://{host}:{port}/ (database {config.store.url})", err=True)
+    click.echo(f"Onefold endpoint at http://{host}:{port}/ (database {database.name})", err=True)
     serving.run("onefold.web.serving:endpoint", host, port)
 
 
@@ -120,5 +120,6 @@ def script_tag(endpoint: str) -> str:
 def migrate(config_path: Path | None, db: str | None) -> None:
     """Bring the database's schema to the newest version."""
     config = configuration(config_path, db)
-    Database(config.store.url).migrate()
-    click.echo(f"{config.store.url} is at the newest version.")
+    database = Database(config.store.url)
+    database.migrate()
+    click.echo(f"{database.name} is at the newest version.")

@@ -194,7 +194,8 @@ class _Batch:
     def _save(self) -> None:
         save_graph(self._tx, self._names, self._graph)
         add_journal(self._tx, self._names, self._written)
-        add_ledger(self._tx, self._names, self._tx.last("last_ledger_seq") + 1, self._ledger)
+        if self._ledger:
+            add_ledger(self._tx, self._names, self._tx.first_ledger_position(), self._ledger)
         self._written, self._ledger = [], []
 
     # The archive: what has not been written yet is written first, so that it is read back too.

@@ -1,43 +1,29 @@
-"""The database behind the store: connections, transactions and migrations. SQLite now; the texts are ready for
-PostgreSQL.
-"""
+"""The database behind the store, whichever it is: transactions, snapshots and migrations."""
 
-import os
-import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import Any
 
 from onefold.errors import ConfigError, OnefoldError
-from onefold.store.sql import chunks, padded, text_for
+from onefold.store.driver import Connection, Contended, Driver, Row
+from onefold.store.sqlite import Sqlite
 
-Row = tuple[Any, ...]
-_PRAGMAS: Final = (
-    "pragma journal_mode = wal",
-    "pragma synchronous = full",  # an answered event survives a power cut
-    "pragma busy_timeout = 5000",
-    "pragma cache_size = -65536",
-    "pragma mmap_size = 268435456",
-    "pragma temp_store = memory",
-)
+__all__ = ["Contended", "Database", "Reader", "Row", "Transaction"]
 
 
 class Reader:
     """Named queries on one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def one(self, name: str, *parameters: Any) -> Row | None:
         """The first row of a query, or None."""
-        row: Row | None = self._connection.execute(text_for(name, "?", 0, 0), parameters).fetchone()
-        return row
+        return next(iter(self._connection.ask(name, parameters)), None)
 
     def all(self, name: str, *parameters: Any) -> list[Row]:
         """All rows of a query."""
-        return self._connection.execute(text_for(name, "?", 0, 0), parameters).fetchall()
+        return self._connection.ask(name, parameters)
 
     def last(self, name: str) -> int:
         """The one number that a query for the end of a table answers."""
@@ -46,68 +32,83 @@ class Reader:
 
     def each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
         """The different answers for many rows of parameters at once."""
-        found: dict[Row, None] = {}
-        for size, values in padded(rows):
-            text = text_for(name, "?", size, len(rows[0]))
-            found.update(dict.fromkeys(self._connection.execute(text, values).fetchall()))
-        return list(found)
+        return list(dict.fromkeys(self._connection.ask_each(name, rows))) if rows else []
 
 
 class Transaction(Reader):
     """A write transaction: what it wrote is there as a whole or not at all."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other transaction writes while this one is open: then nothing needs a lock."""
+        return self._connection.alone
+
+    def lock(self, keys: Sequence[int]) -> None:
+        """Hold these locks to the end. All in one call and in ascending order: then nobody waits in a circle."""
+        if not self.alone and keys:
+            self._connection.lock(keys)
+
+    def take_positions(self, count: int) -> Sequence[int]:
+        """Journal positions that nobody has, ascending, above all that were taken before. Unused ones stay gaps."""
+        return self._connection.take_positions(count)
+
+    def first_ledger_position(self) -> int:
+        """Where the ledger goes on. To the end of this transaction nobody else appends to it: whoever
+        follows it by position misses nothing.
+        """
+        self._connection.stand_in_ledger_line()
+        return self.last("last_ledger_seq") + 1
+
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a named statement for many rows at once."""
-        for size, values in chunks(rows):
-            self._connection.execute(text_for(name, "?", size, len(rows[0])), values)
+        if rows:
+            self._connection.write(name, rows)
 
     def write_each(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a named statement that takes one row at a time, for each row."""
-        self._connection.executemany(text_for(name, "?", 0, 0), rows)
+        if rows:
+            self._connection.write_each(name, rows)
 
     def run(self, name: str, *parameters: Any) -> None:
         """Run a named statement once."""
-        self._connection.execute(text_for(name, "?", 0, 0), parameters)
+        self._connection.write_each(name, [parameters])
+
+    def run_apart(self, name: str, *parameters: Any) -> None:
+        """Run a statement that does no harm when it outlives this transaction, so that nobody waits for its end."""
+        self._connection.write_apart(name, parameters)
 
 
 class Database:
-    """One database, named by its URL (`sqlite:///path`). Safe to use from many threads; writes take turns."""
+    """One database, named by its URL (`sqlite:///path`, `postgresql://…`). Safe to use from many threads.
+
+    `name` is the URL without a password.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.path = _sqlite_path(url)
-        self._writing = threading.Lock()
-        self._writer: sqlite3.Connection | None = None
-        self._idle: list[sqlite3.Connection] = []
+        self._driver = _driver(url)
+        self.name = self._driver.name
+
+    def exists(self) -> bool:
+        """Whether there is a database to ask. Raises `unavailable` when its server does not answer."""
+        return self._driver.exists()
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, alone: bool = True) -> Iterator[Transaction]:
         """A write transaction; commits at the end, rolls back on any exception. Raises `unavailable` when it cannot
         write.
+
+        Unless it is to be `alone`, others may write at the same time where the database can; then it must `lock` what
+        it reads, and may raise Contended.
         """
-        with self._writing, _as_unavailable():
-            if self._writer is None:
-                self._writer = self._connect()
-            self._writer.execute("begin immediate")
-            try:
-                yield Transaction(self._writer)
-                self._writer.execute("commit")
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("rollback")
-                raise
+        with self._driver.writing(alone) as connection:
+            yield Transaction(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
         """A consistent view to read from, on a connection of its own. Raises `unavailable`."""
-        with _as_unavailable():
-            connection = self._take_reader()
-            connection.execute("begin")
-            try:
-                yield Reader(connection)
-            finally:
-                connection.execute("rollback")
-                self._idle.append(connection)
+        with self._driver.reading() as connection:
+            yield Reader(connection)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; does nothing when it is there already."""
@@ -115,65 +116,31 @@ class Database:
         from alembic import command
         from alembic.config import Config as AlembicConfig
 
-        engine = sqlalchemy.create_engine("sqlite://", creator=self._connect)
+        engine = sqlalchemy.create_engine(self._driver.dialect, creator=self._driver.connect)
         config = AlembicConfig()
         config.set_main_option("script_location", "onefold.store:migrations")
         try:
-            with _as_unavailable(), engine.begin() as connection:
+            with engine.begin() as connection:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+        except sqlalchemy.exc.OperationalError as error:
+            raise OnefoldError("unavailable", f"The database cannot be migrated right now: {error.orig}.") from error
         finally:
             engine.dispose()
 
     def close(self) -> None:
         """Close every connection that is not in use; the database can be used again afterwards."""
-        with self._writing:
-            while self._idle:
-                self._idle.pop().close()
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+        self._driver.close()
 
-    def _take_reader(self) -> sqlite3.Connection:
+
+def _driver(url: str) -> Driver:
+    scheme = url.partition(":")[0]
+    if scheme == "sqlite":
+        return Sqlite(url)
+    if scheme in ("postgresql", "postgres"):
         try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            self._create()
-            connection = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
-            for pragma in _PRAGMAS:
-                connection.execute(pragma)
-        except (OSError, sqlite3.DatabaseError) as error:  # also a file that is no database
-            raise OnefoldError("unavailable", f"The database {self.path} cannot be opened: {error}.") from None
-        return connection
-
-    def _create(self) -> None:
-        """Create the file as nobody else's to read. One that exists is not touched: closing any descriptor of it would
-        drop SQLite's locks in this process (POSIX), and then another process removes the write-ahead log under it.
-        """
-        with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-@contextmanager
-def _as_unavailable() -> Iterator[None]:
-    """Say "try again later" for everything that is the database's trouble and not the event's."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise OnefoldError("unavailable", f"The database cannot be used right now: {error}.") from error
-
-
-def _sqlite_path(url: str) -> str:
-    scheme, _, database = url.partition(":///")
-    if scheme != "sqlite" or not database or database.startswith(":memory:"):
-        raise ConfigError("store.url: only sqlite:///path/to/onefold.db is supported")
-    path = Path(database)
-    if not path.parent.is_dir():
-        raise ConfigError(f"store.url: the folder {path.parent} does not exist; create it first")
-    return str(path)
+            from onefold.store.postgres import Postgres  # here, because its library need not be installed
+        except ImportError:
+            raise ConfigError("store.url: PostgreSQL needs its library: pip install 'onefold[postgres]'") from None
+        return Postgres(url)
+    raise ConfigError("store.url: write sqlite:///path/to/onefold.db or postgresql://user@host/database")

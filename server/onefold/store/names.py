@@ -16,13 +16,11 @@ class Names:
 
     def id(self, text: str) -> int:
         """The number of a name, interned now if it is new. A reader gives -1, which no row has."""
-        number = self._ids.get(text)
-        if number is None:
+        while (number := self._ids.get(text)) is None:  # again when another process took the same number
             if not isinstance(self._connection, Transaction):
                 return -1
-            self._connection.run("add_name", text, text)
+            self._connection.run_apart("add_name", text, text)
             self._read()
-            number = self._ids[text]
         return number
 
     def text(self, number: int) -> str:

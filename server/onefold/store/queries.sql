@@ -1,5 +1,5 @@
--- Every statement Onefold runs, once for every database. `{rows}` stands for any number of rows of parameters.
--- A statement is headed by its name, followed by why it is quick.
+-- Every statement Onefold runs, once for every database. A statement is headed by its name, followed by why it is quick.
+-- `values {int bytes}` stands for any number of rows of parameters, here of a number and a string of bytes each.
 
 -- last_journal_seq: the end of the primary key
 select coalesce(max(seq), 0) from journal
@@ -12,6 +12,7 @@ select id, text from name
 
 -- add_name: only when a type, site, source or kind is met for the first time
 insert into name (id, text) select coalesce(max(id), 0) + 1, ? from name where not exists (select 1 from name where text = ?)
+on conflict do nothing
 
 -- meta_get: primary key
 select value from meta where key = ?
@@ -20,65 +21,65 @@ select value from meta where key = ?
 insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value
 
 -- known_events: journal_event_id
-select j.event_id from (values {rows}) v cross join journal j where j.event_id = v.column1
+select j.event_id from (values {bytes}) v cross join journal j where j.event_id = v.column1
 
 -- identifiers: primary key of identifier
 select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.last_seen, i.source, i.tier, i.verified
-from (values {rows}) v cross join identifier i where i.type = v.column1 and i.value = v.column2
+from (values {int bytes}) v cross join identifier i where i.type = v.column1 and i.value = v.column2
 
 -- members: identifier_owner
 select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.last_seen, i.source, i.tier, i.verified
-from (values {rows}) v cross join identifier i where i.owner = v.column1
+from (values {int}) v cross join identifier i where i.owner = v.column1
 
 -- shares: shared_link_profile
-select s.type, s.value, s.profile from (values {rows}) v cross join shared_link s where s.profile = v.column1
+select s.type, s.value, s.profile from (values {int}) v cross join shared_link s where s.profile = v.column1
 
 -- sharers: primary key of shared_link
-select s.type, s.value, s.profile from (values {rows}) v cross join shared_link s where s.type = v.column1 and s.value = v.column2
+select s.type, s.value, s.profile from (values {int bytes}) v cross join shared_link s where s.type = v.column1 and s.value = v.column2
 
 -- profiles: primary key of profile
 select p.key, p.id, p.created_at, p.merged_into, p.merged_at, p.merged_by
-from (values {rows}) v cross join profile p where p.key = v.column1
+from (values {int}) v cross join profile p where p.key = v.column1
 
 -- absorbed: profile_merged_into
 select p.key, p.id, p.created_at, p.merged_into, p.merged_at, p.merged_by
-from (values {rows}) v cross join profile p where p.merged_into = v.column1
+from (values {int}) v cross join profile p where p.merged_into = v.column1
 
 -- profile_by_id: profile_id
 select key, merged_into from profile where id = ?
 
 -- save_identifiers: primary key of identifier
 insert into identifier (type, value, owner, shared, founded, linked_by, linked_at, first_seen, last_seen, source, tier, verified)
-values {rows}
+values {int bytes int int int int int int int int int int}
 on conflict (type, value) do update set owner = excluded.owner, shared = excluded.shared, founded = excluded.founded,
   linked_by = excluded.linked_by, linked_at = excluded.linked_at, first_seen = excluded.first_seen, last_seen = excluded.last_seen,
   source = excluded.source, tier = excluded.tier, verified = excluded.verified
 
 -- save_profiles: primary key of profile
-insert into profile (key, id, created_at, merged_into, merged_at, merged_by) values {rows}
+insert into profile (key, id, created_at, merged_into, merged_at, merged_by) values {int bytes int int int int}
 on conflict (key) do update set merged_into = excluded.merged_into, merged_at = excluded.merged_at, merged_by = excluded.merged_by
 
 -- add_shares: primary key of shared_link
-insert into shared_link (type, value, profile) values {rows} on conflict do nothing
+insert into shared_link (type, value, profile) values {int bytes int} on conflict do nothing
 
 -- drop_shares: shared_link_profile; SQLite scans the table for `in (values ...)`, but not for `in (select ...)`
 delete from shared_link where (type, value, profile) in
-  (select v.column1, v.column2, v.column3 from (values {rows}) v)
+  (select v.column1, v.column2, v.column3 from (values {int bytes int}) v)
 
 -- add_journal: at the end of the primary key; journal_event_id and journal_profile
 insert into journal (seq, event_id, received_at, ts, kind, site, source, tier, verified, session, identifiers, outcome, profile, trace, body)
-values {rows}
+values {int bytes int int int int int int int bytes bytes int int bytes text}
 
 -- add_ledger: at the end of the primary key
-insert into ledger (seq, at, kind, journal_seq, body) values {rows}
+insert into ledger (seq, at, kind, journal_seq, body) values {int int int int text}
 
 -- journal_of: journal_profile
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
-from (values {rows}) v cross join journal j where j.profile = v.column1
+from (values {int}) v cross join journal j where j.profile = v.column1
 
 -- journal_at: primary key of journal
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
-from (values {rows}) v cross join journal j where j.seq = v.column1
+from (values {int}) v cross join journal j where j.seq = v.column1
 
 -- move_journal: primary key of journal
 update journal set profile = ? where seq = ?
@@ -87,7 +88,7 @@ update journal set profile = ? where seq = ?
 select coalesce(max(seq), 0) from assertion
 
 -- add_assertion: at the end of the primary key
-insert into assertion (seq) values {rows}
+insert into assertion (seq) values {int}
 
 -- assertions: all of them, by primary keys
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
@@ -100,7 +101,8 @@ select distinct owner from identifier where type = ? and value >= ? and value < 
 select l.seq, l.at, l.kind, j.event_id, l.body from ledger l join journal j on j.seq = l.journal_seq where l.seq > ? order by l.seq limit ?
 
 -- add_tokens: primary key of token
-insert into token (event_id, uid, source_site, target_site, tier, minted_at, expires_at) values {rows}
+insert into token (event_id, uid, source_site, target_site, tier, minted_at, expires_at)
+values {bytes bytes int int int int int}
 
 -- find_token: primary key of token
 select uid, source_site, target_site, tier, minted_at, expires_at from token where event_id = ?
@@ -129,7 +131,7 @@ select owner, count(*) from identifier where owner is not null group by owner ha
 select type, value, count(*) from shared_link group by type, value having count(*) >= ? order by count(*) desc, type, value limit ?
 
 -- several_personal: a scan of one type of identifier, for the doctor
-select i.owner, count(*) from (values {rows}) v cross join identifier i where i.type = v.column1 and i.owner is not null
+select i.owner, count(*) from (values {int int}) v cross join identifier i where i.type = v.column1 and i.owner is not null
 group by i.owner, v.column2 having count(*) >= v.column2 order by i.owner
 
 -- all_profiles: a range of the primary key

@@ -1,4 +1,8 @@
-"""Named queries: read queries.sql once, and fit each text to the number of rows and to the driver's placeholders."""
+"""Named queries: read queries.sql once, and write each text out the way a driver passes its parameters.
+
+`values {int bytes}` in a text stands for any number of rows. SQLite is given them as that many rows of placeholders,
+PostgreSQL as one array a column, so that there its text is the same however many rows there are.
+"""
 
 import functools
 import re
@@ -7,6 +11,8 @@ from importlib import resources
 from typing import Any, Final
 
 _HEAD: Final = re.compile(r"^-- (\w+): .*$", re.MULTILINE)
+_ROWS: Final = re.compile(r"values \{([a-z ]+)\}")
+_ARRAYS: Final = {"int": "bigint[]", "bytes": "bytea[]", "text": "text[]"}
 # Statements come in a few sizes only, so that the driver's cache of prepared statements holds all of them.
 _SIZES: Final = (256, 64, 16, 4, 1)
 
@@ -21,11 +27,33 @@ QUERIES: Final[dict[str, str]] = _read()
 
 
 @functools.lru_cache(maxsize=512)
-def text_for(name: str, placeholder: str, rows: int, columns: int) -> str:
-    """The SQL of a named query with `{rows}` written out, for a driver whose placeholder is `?` or `%s`."""
-    row = "(" + ", ".join("?" * columns) + ")"
-    text = QUERIES[name].replace("{rows}", ", ".join([row] * rows))
-    return text if placeholder == "?" else text.replace("?", placeholder)
+def with_rows(name: str, rows: int = 0) -> str:
+    """The SQL of a named query with its rows of parameters written out, for a driver whose placeholder is `?`."""
+
+    def written_out(found: re.Match[str]) -> str:
+        row = "(" + ", ".join("?" for _ in found[1].split()) + ")"
+        return "values " + ", ".join([row] * rows)
+
+    return _ROWS.sub(written_out, QUERIES[name])
+
+
+@functools.cache
+def kinds_of(name: str) -> tuple[str, ...]:
+    """What each column of a query's rows of parameters holds: `int`, `bytes` or `text`."""
+    found = _ROWS.search(QUERIES[name])
+    return tuple(found[1].split()) if found else ()
+
+
+@functools.cache
+def with_arrays(name: str) -> str:
+    """The SQL of a named query that takes its rows as one array a column, for a driver whose placeholder is `%s`."""
+
+    def unnested(found: re.Match[str]) -> str:
+        arrays = [f"?::{_ARRAYS[kind]}" for kind in found[1].split()]
+        columns = [f"column{number}" for number, _ in enumerate(arrays, start=1)]
+        return f"select * from unnest({', '.join(arrays)}) r ({', '.join(columns)})"
+
+    return _ROWS.sub(unnested, QUERIES[name]).replace("?", "%s")
 
 
 def chunks(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, list[Any]]]:

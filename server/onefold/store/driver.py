@@ -1,0 +1,66 @@
+"""What a database must offer to be Onefold's store. `sqlite` and `postgres` are the two drivers."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+
+
+class Contended(Exception):
+    """Somebody else's transaction was in the way and this one is undone: begin again."""
+
+
+class Connection(Protocol):
+    """Named queries inside one transaction.
+
+    `alone` says that no other transaction writes while this one is open.
+    """
+
+    alone: bool
+
+    def ask(self, name: str, parameters: Sequence[Any]) -> list[Row]:
+        """All rows of a query."""
+
+    def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> Iterable[Row]:
+        """The answers for many rows of parameters at once; some may come twice."""
+
+    def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement for many rows at once."""
+
+    def write_each(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement that takes one row at a time, for each row."""
+
+    def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
+        """Run a statement whose effect others may see before this transaction ends, and even if it is undone."""
+
+    def lock(self, keys: Sequence[int]) -> None:
+        """Wait until no other transaction holds one of these locks, and hold them to the end."""
+
+    def take_positions(self, count: int) -> Sequence[int]:
+        """Journal positions that nobody has, ascending: above all that were taken before."""
+
+    def stand_in_ledger_line(self) -> None:
+        """Wait until nobody else appends to the ledger, and keep everybody from it to the end."""
+
+
+class Driver(Protocol):
+    """One database. Every method raises `unavailable` when it cannot be used right now."""
+
+    name: str
+    dialect: str
+
+    def exists(self) -> bool:
+        """Whether there is a database to ask."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A consistent view."""
+
+    def writing(self, alone: bool) -> AbstractContextManager[Connection]:
+        """A transaction: commits at the end, rolls back on any exception. Raises Contended."""
+
+    def connect(self) -> Any:
+        """A DBAPI connection for migrations, which come one at a time."""
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""

@@ -1,0 +1,233 @@
+"""PostgreSQL: many processes write at once.
+
+Writers agree by advisory locks that end with their transactions: one that all of them hold together and whoever wants
+to be alone holds for himself, one for each identifier and profile that a batch reads, and one for the end of the
+ledger. Why, and why not row locks: docs/decisions.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import AdaptersMap
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8BinaryDumper
+
+from onefold.errors import ConfigError, OnefoldError
+from onefold.store import arrays
+from onefold.store.driver import Contended, Row
+from onefold.store.sql import kinds_of, with_arrays
+
+Raw = psycopg.Connection[Row]
+
+# Numbers of one size, so that a statement is prepared once and not for every mixture of sizes.
+_ADAPTERS: Final = AdaptersMap(psycopg.adapters)
+_ADAPTERS.register_dumper(int, Int8BinaryDumper)
+arrays.register(_ADAPTERS)
+
+_SESSION: Final = "set jit = off; set application_name = 'onefold'; "
+# A batch looks a few hundred rows up by their keys. Left to itself the planner scans tables while they are small, and
+# goes on doing so for a minute after they have grown.
+WRITER_SETTINGS: Final = _SESSION + (
+    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
+    "set plan_cache_mode = force_generic_plan; "
+    "set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'"  # a process that hangs holds locks
+)
+_READER_SETTINGS: Final = _SESSION + "set plan_cache_mode = force_custom_plan"
+
+# Said outright: the server's own default may be another.
+_READ: Final = "begin isolation level repeatable read read only"
+_WRITE: Final = "begin isolation level read committed read write"
+
+_ALL_LOCK: Final = 0x6F6E65666F6C6400  # "onefold" and a number, among whatever else the database's users lock
+_LEDGER_LOCK: Final = _ALL_LOCK + 1
+_MIGRATION_LOCK: Final = _ALL_LOCK + 2
+
+_CONTENDED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.OutOfMemory, errors.UniqueViolation)
+_UNAVAILABLE: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,  # read-only, because another server has taken over; a transaction that waited too long
+    errors.UndefinedTable,  # not migrated yet
+    errors.UndefinedColumn,
+)
+
+
+class _Connection:
+    """A connection inside a transaction."""
+
+    def __init__(self, driver: "Postgres", raw: Raw, alone: bool) -> None:
+        self.alone = alone
+        self._driver = driver
+        self._cursor = raw.cursor(binary=True)
+
+    def ask(self, name: str, parameters: Sequence[Any]) -> list[Row]:
+        return self._cursor.execute(with_arrays(name), parameters).fetchall()
+
+    def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
+        return self.ask(name, _columns(name, rows))
+
+    def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._cursor.execute(with_arrays(name), _columns(name, rows))
+
+    def write_each(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._cursor.executemany(with_arrays(name), rows)
+
+    def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
+        self._driver.write_apart(name, parameters)
+
+    def lock(self, keys: Sequence[int]) -> None:
+        self._cursor.execute(
+            "select pg_advisory_xact_lock(key) from unnest(%s::bigint[]) key", [arrays.packed("int", keys)]
+        )
+
+    def take_positions(self, count: int) -> Sequence[int]:
+        self._cursor.execute("select nextval('journal_position') from generate_series(1, %s)", [count])
+        return [position for (position,) in self._cursor.fetchall()]
+
+    def stand_in_ledger_line(self) -> None:
+        self._cursor.execute("select pg_advisory_xact_lock(%s)", [_LEDGER_LOCK])
+
+    def begin_writing(self) -> None:
+        """Write alone or beside others."""
+        shared = "" if self.alone else "_shared"
+        self._cursor.execute(f"select pg_advisory_xact_lock{shared}(%s)", [_ALL_LOCK])
+
+
+def _columns(name: str, rows: Sequence[Sequence[Any]]) -> list[bytes]:
+    columns = zip(*rows, strict=True)
+    return [arrays.packed(kind, column) for kind, column in zip(kinds_of(name), columns, strict=True)]
+
+
+class Postgres:
+    """One PostgreSQL database. Safe to use from many threads; connections are kept and used again."""
+
+    dialect = "postgresql+psycopg://"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.name = _name(url)
+        self._writers: list[Raw] = []
+        self._readers: list[Raw] = []
+
+    def exists(self) -> bool:
+        """Whether the database has our schema."""
+        with _as_unavailable(), self._lent(self._readers, _READER_SETTINGS, _READ) as raw:
+            row = raw.execute("select to_regclass('journal') is not null").fetchone()
+            return row is not None and bool(row[0])
+
+    @contextmanager
+    def writing(self, alone: bool) -> Iterator[_Connection]:
+        """A write transaction."""
+        with _as_unavailable(), _as_contended(alone), self._lent(self._writers, WRITER_SETTINGS, _WRITE) as raw:
+            connection = _Connection(self, raw, alone)
+            connection.begin_writing()
+            yield connection
+            raw.execute("commit")
+
+    @contextmanager
+    def reading(self) -> Iterator[_Connection]:
+        """A consistent view, on a connection of its own."""
+        with _as_unavailable(), self._lent(self._readers, _READER_SETTINGS, _READ) as raw:
+            yield _Connection(self, raw, alone=False)
+
+    def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
+        """Run one statement in a transaction of its own."""
+        with self._lent(self._writers, WRITER_SETTINGS, _WRITE) as raw:
+            raw.execute(with_arrays(name), parameters)
+            raw.execute("commit")
+
+    def connect(self) -> Raw:
+        """A connection for migrations, which come one at a time: it holds a lock until it is closed."""
+        with _as_unavailable():
+            raw = psycopg.connect(self._url, connect_timeout=10)
+            raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            raw.execute("select pg_advisory_lock(%s)", [_MIGRATION_LOCK])
+            raw.commit()
+            return raw
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        for idle in (self._writers, self._readers):
+            while idle:
+                idle.pop().close()
+
+    @contextmanager
+    def _lent(self, idle: list[Raw], session: str, begin: str) -> Iterator[Raw]:
+        """A connection with a transaction begun on it. One that broke is not kept."""
+        raw = _begun(idle, begin) or self._new(session, begin)
+        try:
+            yield raw
+        finally:
+            _give_back(raw, idle)
+
+    def _new(self, session: str, begin: str) -> Raw:
+        raw = psycopg.connect(
+            self._url, autocommit=True, prepare_threshold=1, context=_ADAPTERS, connect_timeout=5, **_KEEPALIVE
+        )
+        raw.execute(session)
+        raw.execute(begin)
+        return raw
+
+
+# A server that is gone without a word is noticed within half a minute.
+_KEEPALIVE: Final[dict[str, Any]] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+def _begun(idle: list[Raw], begin: str) -> Raw | None:
+    """A kept connection with a transaction begun on it; those that have died meanwhile are let go."""
+    while True:
+        try:
+            raw = idle.pop()
+        except IndexError:
+            return None
+        try:
+            raw.execute(begin)
+        except psycopg.Error:
+            raw.close()
+        else:
+            return raw
+
+
+def _give_back(raw: Raw, idle: list[Raw]) -> None:
+    try:
+        if raw.info.transaction_status != TransactionStatus.IDLE:
+            raw.execute("rollback")
+        idle.append(raw)
+    except psycopg.Error:
+        raw.close()
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    """Say "try again later" for everything that is the database's trouble and not the event's."""
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise OnefoldError("unavailable", f"The database cannot be used right now: {reason}.") from error
+
+
+@contextmanager
+def _as_contended(alone: bool) -> Iterator[None]:
+    """Say "begin again" where other writers were in the way; whoever is alone has no such excuse."""
+    try:
+        yield
+    except _CONTENDED as error:
+        if alone:
+            raise
+        raise Contended from error
+
+
+def _name(url: str) -> str:
+    """The URL without a password."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(f"store.url: {str(error).strip()}") from None
+    user = f"{parts['user']}@" if "user" in parts else ""
+    port = f":{parts['port']}" if "port" in parts else ""
+    return f"postgresql://{user}{parts.get('host', '')}{port}/{parts.get('dbname', '')}"

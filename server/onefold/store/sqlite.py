@@ -1,0 +1,154 @@
+"""SQLite: one file in WAL mode, one writer at a time."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from onefold.errors import ConfigError, OnefoldError
+from onefold.store.driver import Row
+from onefold.store.sql import chunks, padded, with_rows
+
+_PRAGMAS: Final = (
+    "pragma journal_mode = wal",
+    "pragma synchronous = full",  # an answered event survives a power cut
+    "pragma busy_timeout = 5000",
+    "pragma cache_size = -65536",
+    "pragma mmap_size = 268435456",
+    "pragma temp_store = memory",
+)
+
+
+class _Connection:
+    """A connection inside a transaction. Whoever writes is alone, so there is nothing to lock."""
+
+    alone = True
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    def ask(self, name: str, parameters: Sequence[Any]) -> list[Row]:
+        return self._raw.execute(with_rows(name), parameters).fetchall()
+
+    def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> Iterator[Row]:
+        for size, values in padded(rows):
+            yield from self._raw.execute(with_rows(name, size), values).fetchall()
+
+    def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        for size, values in chunks(rows):
+            self._raw.execute(with_rows(name, size), values)
+
+    def write_each(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._raw.executemany(with_rows(name), rows)
+
+    def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
+        self.write_each(name, [parameters])
+
+    def lock(self, keys: Sequence[int]) -> None:
+        pass
+
+    def take_positions(self, count: int) -> Sequence[int]:
+        ((last,),) = self.ask("last_journal_seq", ())
+        return range(last + 1, last + 1 + count)
+
+    def stand_in_ledger_line(self) -> None:
+        pass
+
+
+class Sqlite:
+    """One SQLite file. Safe to use from many threads; writes take turns."""
+
+    dialect = "sqlite://"
+
+    def __init__(self, url: str) -> None:
+        self.name = url
+        self.path = _path(url)
+        self._turn = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._idle: list[sqlite3.Connection] = []
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return Path(self.path).exists()
+
+    @contextmanager
+    def writing(self, alone: bool) -> Iterator[_Connection]:
+        """A write transaction."""
+        with self._turn, _as_unavailable():
+            if self._writer is None:
+                self._writer = self.connect()
+            self._writer.execute("begin immediate")
+            try:
+                yield _Connection(self._writer)
+                self._writer.execute("commit")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("rollback")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[_Connection]:
+        """A consistent view, on a connection of its own."""
+        with _as_unavailable():
+            raw = self._take_reader()
+            raw.execute("begin")
+            try:
+                yield _Connection(raw)
+            finally:
+                raw.execute("rollback")
+                self._idle.append(raw)
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        with self._turn:
+            while self._idle:
+                self._idle.pop().close()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    def connect(self) -> sqlite3.Connection:
+        """A new connection; the file is made where there is none."""
+        try:
+            self._create()
+            raw = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+            for pragma in _PRAGMAS:
+                raw.execute(pragma)
+        except (OSError, sqlite3.DatabaseError) as error:  # also a file that is no database
+            raise OnefoldError("unavailable", f"The database {self.path} cannot be opened: {error}.") from None
+        return raw
+
+    def _take_reader(self) -> sqlite3.Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.connect()
+
+    def _create(self) -> None:
+        """Create the file as nobody else's to read. One that exists is not touched: closing any descriptor of it would
+        drop SQLite's locks in this process (POSIX), and then another process removes the write-ahead log under it.
+        """
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    """Say "try again later" for everything that is the database's trouble and not the event's."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OnefoldError("unavailable", f"The database cannot be used right now: {error}.") from error
+
+
+def _path(url: str) -> str:
+    _, _, database = url.partition("sqlite:///")
+    if not database or database.startswith(":memory:"):
+        raise ConfigError("store.url: a SQLite database is named sqlite:///path/to/onefold.db")
+    path = Path(database)
+    if not path.parent.is_dir():
+        raise ConfigError(f"store.url: the folder {path.parent} does not exist; create it first")
+    return str(path)
