@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from onefold.config import Config, Server
 from onefold.errors import ConfigError
@@ -134,6 +136,35 @@ def test_the_uid_cookie_is_set_only_same_site_and_where_the_tier_allows_storage(
     browser: FlaskClient, body: Any, origin: str, set_: bool
 ) -> None:
     assert ("Set-Cookie" in post(browser, body, origin=origin).headers) is set_
+
+
+WAYS: Final[list[Any]] = [
+    pytest.param(link(), {"Origin": ORIGIN}, id="accepted"),
+    pytest.param([link(), {}], {"Origin": ORIGIN}, id="partly accepted"),
+    pytest.param(link(), {"Origin": ANALYTICS_ORIGIN}, id="another site, so no cookie"),
+    pytest.param(link(meta_tier="T3"), {"Origin": ORIGIN}, id="refused"),
+    pytest.param(link(), {"Origin": ORIGIN, "Sec-GPC": "1"}, id="Global Privacy Control"),
+    pytest.param(link(), {"Origin": "https://elsewhere.example"}, id="an unknown page"),
+    pytest.param(link(), {}, id="no page"),
+    pytest.param(link(), {"Origin": ORIGIN, "Content-Type": "text/html"}, id="another media type"),
+    pytest.param(b"{", {"Origin": ORIGIN}, id="no JSON"),
+    pytest.param(b" " * (2**20 + 1), {"Origin": ORIGIN}, id="too large"),
+]
+
+
+@pytest.mark.parametrize(("body", "headers"), WAYS)
+def test_flask_answers_an_event_as_the_collector_in_front_of_it_does(
+    app: Flask, body: Any, headers: dict[str, str]
+) -> None:
+    data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    answers = []
+    for application in (app, partial(Flask.wsgi_app, app)):
+        client = Client(application, use_cookies=False)
+        answer = client.post("/v1/events", data=data, headers={"Content-Type": "text/plain", **headers})
+        cookies = [re.sub("Expires=[^;]*", "", cookie) for cookie in answer.headers.getlist("Set-Cookie")]
+        others = sorted((name, value) for name, value in answer.headers if name != "Set-Cookie")
+        answers.append((answer.status, others, cookies, answer.data))
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize("tier", ["T3", "T4"])

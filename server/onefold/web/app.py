@@ -34,12 +34,13 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     app.config["MAX_CONTENT_LENGTH"] = collect.MAX_BODY_BYTES
     ingest = Ingest(database, rules, secrets.id_secret)
     ingest.adopt(config.rules, now_ms())
-    app.extensions["onefold"] = State(config, rules, secrets, database, ingest)
+    state = app.extensions["onefold"] = State(config, rules, secrets, database, ingest)
     problems.register(app)
     for blueprint in (collect.blueprint, tokens.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     if demo:
         app.register_blueprint(live.blueprint)
+    app.wsgi_app = collect.Collector(app.wsgi_app, state)  # type: ignore[method-assign]
     return app
 
 

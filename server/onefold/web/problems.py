@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem documents: type, title, status, code, detail."""
 
 import structlog
-from flask import Flask, Response
+from flask import Flask
+from werkzeug import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from onefold.errors import OnefoldError
@@ -31,24 +32,26 @@ def problem(error: OnefoldError) -> Response:
     return response
 
 
+def answer_to(error: Exception) -> Response:
+    """The response for whatever went wrong; what nobody foresaw is logged, and told to nobody."""
+    if isinstance(error, OnefoldError):
+        return problem(error)
+    if isinstance(error, HTTPException):
+        return _http_problem(error)
+    log.exception("request_failed", error=type(error).__name__)
+    return problem(OnefoldError("internal_error", "The endpoint failed; the operator finds the reason in its log."))
+
+
 def register(app: Flask) -> None:
     """Answer every error of the application with a problem document."""
+    app.register_error_handler(Exception, answer_to)
 
-    @app.errorhandler(OnefoldError)
-    def _known(error: OnefoldError) -> Response:
-        return problem(error)
 
-    @app.errorhandler(HTTPException)
-    def _http(error: HTTPException) -> Response:
-        code = _BY_STATUS.get(error.code or 500, "invalid_event" if (error.code or 500) < 500 else "internal_error")
-        response = problem(OnefoldError(code, error.description or ""))
-        if error.code is not None:
-            response.status_code = error.code
-        if isinstance(error, MethodNotAllowed) and error.valid_methods:
-            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # RFC 9110, 15.5.6
-        return response
-
-    @app.errorhandler(Exception)
-    def _unknown(error: Exception) -> Response:
-        log.exception("request_failed", error=type(error).__name__)
-        return problem(OnefoldError("internal_error", "The endpoint failed; the operator finds the reason in its log."))
+def _http_problem(error: HTTPException) -> Response:
+    code = _BY_STATUS.get(error.code or 500, "invalid_event" if (error.code or 500) < 500 else "internal_error")
+    response = problem(OnefoldError(code, error.description or ""))
+    if error.code is not None:
+        response.status_code = error.code
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # RFC 9110, 15.5.6
+    return response
