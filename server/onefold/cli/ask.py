@@ -88,7 +88,8 @@ def _print_profile(found: dict[str, Any]) -> None:
         click.echo(f"  flags: {', '.join(found['flags'])}")
     for line in found["identifiers"]:
         click.echo(f"  {line['identifier']}{'  (shared)' if line['shared'] else ''}")
-        seen = f"first seen {when(line['first_seen'])}, last {when(line['last_seen'])}"
+        where = f", on {', '.join(line['sites'])}" if line["sites"] else ""
+        seen = f"first seen {when(line['first_seen'])}, last {when(line['last_seen'])}{where}"
         click.echo(f"      {seen}, by {line['source']} at {line['tier']}{', verified' if line['verified'] else ''}")
 
 

@@ -40,8 +40,8 @@ def check_claim(claim: str, secret: str | bytes, event: Event, rules: Rules, now
         raise OnefoldError("claim_invalid", "The claim is older than five minutes; sign a fresh one.") from None
     except (BadData, UnicodeEncodeError):  # a lone surrogate is no base64 either
         raise OnefoldError("claim_invalid", "The claim is not signed with this site's claim secret.") from None
-    claimed = {_canonical(identifier, rules) for identifier in _identifiers(content)}
-    vouched_for = {_canonical(i, rules) for i in event.identifiers if i.type == "uid" or _is_personal(i, rules)}
+    claimed = {rules.canonical(identifier) for identifier in _identifiers(content)}
+    vouched_for = {rules.canonical(i) for i in event.identifiers if i.type == "uid" or _is_personal(i, rules)}
     if not vouched_for <= claimed:
         raise OnefoldError("claim_invalid", "The claim vouches for another uid or other identifiers than the event.")
 
@@ -49,11 +49,6 @@ def check_claim(claim: str, secret: str | bytes, event: Event, rules: Rules, now
 def _is_personal(identifier: Identifier, rules: Rules) -> bool:
     rule = rules.rule(identifier.type)
     return rule is not None and rule.personal
-
-
-def _canonical(identifier: Identifier, rules: Rules) -> Identifier:
-    rule = rules.rule(identifier.type)
-    return identifier if rule is None else Identifier(rule.name, rule.canonical(identifier.value))
 
 
 def _identifiers(content: Any) -> set[Identifier]:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, cast, get_args
 import msgspec
 
 from onefold.core.event import OPERATOR
-from onefold.core.identifiers import NULL_HASHES, SHA256_PATTERN, STAND_IN, is_placeholder
+from onefold.core.identifiers import NULL_HASHES, SHA256_PATTERN, STAND_IN, Identifier, is_placeholder
 from onefold.errors import RulesError
 
 Conflict = Literal["keep", "share", "move"]
@@ -99,6 +99,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         if found is None and self.allow_undeclared and _TYPE_NAME.fullmatch(name):
             return TypeRule(name=name, priority=_UNDECLARED_PRIORITY, limit=5)
         return found
+
+    def canonical(self, sent: Identifier) -> Identifier:
+        """An identifier under its type's own name and in the form it is matched on; one of no known type as it is."""
+        rule = self.rule(sent.type)
+        return sent if rule is None else Identifier(rule.name, rule.canonical(sent.value))
 
     def rule_of(self, name: str) -> TypeRule:
         """The rule of a type already in the graph. A type the rules no longer declare behaves as an undeclared one."""

@@ -11,7 +11,7 @@ by the server); the form, the audience and the referrer rule are Onefold's own, 
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -27,6 +27,7 @@ CROSS_DOMAIN: Final = "cross_domain"
 
 NONCE_BYTES: Final = 16
 _TIME_BYTES: Final = 6
+_SOURCE_SITE: Final = "source_site"
 _SALT: Final = b"onefold.token"
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{30}\.([A-Za-z0-9_-]{43})")
 
@@ -96,8 +97,16 @@ def linked(record: Record, redeeming: Event) -> Event:
         tier=tier,
         signals=None,  # they speak for one side only
         source=CROSS_DOMAIN,
-        body={**redeeming.body, **consent, "trigger": CROSS_DOMAIN, "source_site": record.source_site},
+        body={**redeeming.body, **consent, "trigger": CROSS_DOMAIN, _SOURCE_SITE: record.source_site},
     )
+
+
+def places(event: Event) -> Iterator[tuple[Identifier, str]]:
+    """The identifiers of an event, each with the site it was seen on: a token brings one from elsewhere."""
+    sites = [event.site] * len(event.identifiers)
+    if event.source == CROSS_DOMAIN and sites:
+        sites[-1] = event.body.get(_SOURCE_SITE, event.site)
+    return zip(event.identifiers, sites, strict=True)
 
 
 def _signed_content(token: str, keys: Sequence[bytes]) -> bytes:

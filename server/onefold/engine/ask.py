@@ -10,6 +10,7 @@ from onefold.core.graph import Node, Profile
 from onefold.core.heal import Plan
 from onefold.core.identifiers import PROFILE_ID_PATTERN, STAND_IN, Identifier
 from onefold.core.rules import Rules
+from onefold.core.tokens import places
 from onefold.engine.history import Journal
 from onefold.engine.situation import Present, Situation
 from onefold.errors import OnefoldError
@@ -32,8 +33,7 @@ def canonical(rules: Rules, what: str) -> Identifier:
         identifier = Identifier.parse(what)
     except ValueError:
         raise OnefoldError("not_found", "Name a profile by its id (of_…) or by an identifier (type:value).") from None
-    rule = rules.rule(identifier.type)
-    return identifier if rule is None else Identifier(rule.name, rule.canonical(identifier.value))
+    return rules.canonical(identifier)
 
 
 def profile(
@@ -71,15 +71,28 @@ def _fitting(
 
     Leaving identifiers out is not enough: two groups of them may be one person by an unfit event alone.
     """
+    entries = situation.written([found.key])
     if purpose in (None, "analytics") and trust is None:
-        return describe(situation, found)
-    entries = [written for written in situation.written([found.key]) if _fits(written, purpose, trust)]
+        return _with_sites(describe(situation, found), situation.rules, entries)
+    entries = [written for written in entries if _fits(written, purpose, trust)]
     plan = situation.again(found.key, entries)
     part = _part(plan, identifier)
     if part is None:
         raise OnefoldError("not_found", "No event that fits this purpose and trust links it.")
     shown = msgspec.structs.replace(found, members=part.members, shares=part.shares)
-    return describe(situation, shown)
+    return _with_sites(describe(situation, shown), situation.rules, entries)
+
+
+def _with_sites(shown: dict[str, Any], rules: Rules, entries: Iterable[Written]) -> dict[str, Any]:
+    """A profile that also says on which sites these entries saw each identifier, in the order of the first time."""
+    seen: dict[str, dict[str, None]] = {}
+    for written in entries:
+        for sent, site in places(written.event):
+            if site:
+                seen.setdefault(str(rules.canonical(sent)), {})[site] = None
+    for line in shown["identifiers"]:
+        line["sites"] = list(seen.get(line["identifier"], ()))
+    return shown
 
 
 def _part(plan: Plan, identifier: Identifier | None) -> Profile | None:

@@ -87,7 +87,7 @@ def _named(
         return
     refusals = entry.decision.refusals
     passed_over = [step for step in refusals if not refused_too or (everything and step.action == "drop")]
-    refused = {_canonical(situation.rules, step.identifier) for step in passed_over}
+    refused = {situation.rules.canonical(step.identifier) for step in passed_over}
     for identifier in _carried(situation.rules, entry.event):
         substitute = stand_in(identifier, entry.event.session_id)
         if (everything or identifier in profile.members) and identifier not in refused:
@@ -98,13 +98,8 @@ def _named(
 
 def _carried(rules: Rules, event: Event) -> list[Identifier]:
     """What an event carried, most trusted first. Other rules may have taken it than those that hold now."""
-    carried = {_canonical(rules, sent) for sent in event.identifiers}
+    carried = {rules.canonical(sent) for sent in event.identifiers}
     return sorted(carried, key=lambda identifier: (rules.rule_of(identifier.type).priority, identifier))
-
-
-def _canonical(rules: Rules, sent: Identifier) -> Identifier:
-    rule = rules.rule(sent.type)
-    return sent if rule is None else Identifier(rule.name, rule.canonical(sent.value))
 
 
 def _shortest(evidence: Sequence[tuple[Written, tuple[Identifier, ...]]], a: Identifier, b: Identifier) -> list[Step]:
