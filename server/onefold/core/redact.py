@@ -10,7 +10,26 @@ TOKEN_PARAM: Final = "_uiaf_token"
 # Looked for word by word, so that the time taken is linear in the length: pages choose what is searched.
 _WORD: Final = re.compile(r"[^\s/?&#=:;,<>\"'()\[\]]+")
 _EMAIL: Final = re.compile(r".(?:@|%40).", re.DOTALL)
-_TOKEN: Final = re.compile(rf"(^|[?&#;/])(?:{TOKEN_PARAM}=[^&#;]*&?)+", re.IGNORECASE)
+
+
+def _encoded(characters: str) -> str:
+    """An expression for any one of these characters, percent-encoded once or several times over."""
+    codes = {f"{ord(case):02x}" for character in characters for case in character.lower() + character.upper()}
+    return f"%(?:25)*(?:{'|'.join(sorted(codes))})"
+
+
+def _spelled(characters: str) -> str:
+    """An expression for any one of these characters, encoded or not."""
+    return f"(?:[{re.escape(characters)}]|{_encoded(characters)})"
+
+
+_PARAM: Final = f"{''.join(map(_spelled, TOKEN_PARAM))}{_spelled('=')}(?:(?!{_spelled('&#;')}).)*"
+# In the URL, or in a link in the URL, which is encoded once more.
+_TOKEN: Final = re.compile(
+    rf"(^|[?&#;/])(?:{_PARAM}&?)+|({_encoded('?&#;/')})(?:{_PARAM}(?:{_encoded('&')})?)+", re.IGNORECASE
+)
+# Whatever else has the form of a token goes too: a parameter of another name may hold a copy.
+_TOKEN_FORM: Final = re.compile(rf"[A-Za-z0-9_-]{{30}}(?i:{_spelled('.')})[A-Za-z0-9_-]{{43}}")
 REMOVED: Final = "[removed]"
 
 
@@ -35,8 +54,8 @@ def _redact_word(word: re.Match[str]) -> str:
 
 def redact_url(url: str) -> str:
     """A page URL as it may be stored: without cross-domain tokens (query or fragment) and email addresses."""
-    stripped = _TOKEN.sub(r"\1", url)
-    return redact_text(stripped.rstrip("?&") if stripped != url else url)
+    stripped = _TOKEN.sub(r"\1\2", url)
+    return redact_text(_TOKEN_FORM.sub(REMOVED, stripped.rstrip("?&") if stripped != url else url))
 
 
 def redact(value: Any) -> Any:
