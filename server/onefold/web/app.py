@@ -12,7 +12,7 @@ from onefold.core.rules import parse_rules
 from onefold.engine.ingest import Ingest
 from onefold.errors import ConfigError
 from onefold.store.database import Database
-from onefold.web import collect, health, live, problems, sensor, tokens
+from onefold.web import collect, health, live, logs, problems, sensor, tokens
 from onefold.web.state import State, now_ms
 
 _ID_SECRET_CHECK: Final = "id_secret_check"
@@ -24,6 +24,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     `migrate` brings the schema up to date first; `demo` adds the live page, which shows everybody everything and is
     for this machine only. Raises ConfigError when the rules, the secrets or the database do not fit.
     """
+    logs.configure()
     rules = parse_rules(config.rules)
     secrets = load_secrets(Path(config.secrets_path), config.sites)
     database = Database(config.store.url)
