@@ -20,7 +20,8 @@ class Brand:
     """One site. `region` is the ISO country its visitors' phone numbers are national to.
 
     `offer` is what a checkout without a chosen item sells. `customer_numbers` says whether accounts have a `CUS…`
-    number that the site tells the endpoint.
+    number that the site tells the endpoint, `match_keys` whether its links also carry what ad platforms match on, and
+    `marked` which forms the sensor reads by itself when they are sent; after all others the site calls it.
     """
 
     id: str
@@ -32,6 +33,8 @@ class Brand:
     region: str
     phone_example: str
     customer_numbers: bool
+    match_keys: bool
+    marked: tuple[str, ...]
     newsletter: str
     items: tuple[Item, ...]
     offer: Item
@@ -155,6 +158,8 @@ BRANDS: Final[dict[str, Brand]] = {
         region="NL",
         phone_example="06 12345678",
         customer_numbers=True,
+        match_keys=True,
+        marked=("newsletter",),  # a new customer's number is only known after the form
         newsletter="The trail letter: one route and one repair, once a month.",
         items=(_PACK, _SHELL, _KETTLE),
         offer=_PACK,
@@ -169,6 +174,8 @@ BRANDS: Final[dict[str, Brand]] = {
         region="GB",
         phone_example="07400 123456",
         customer_numbers=False,
+        match_keys=False,
+        marked=("newsletter", "signup"),
         newsletter="Notes from the workshop, four times a year.",
         items=(_THROW, _STOOL, _LAMP),
         offer=_THROW,
@@ -183,6 +190,8 @@ BRANDS: Final[dict[str, Brand]] = {
         region="NL",
         phone_example="06 12345678",
         customer_numbers=False,
+        match_keys=False,
+        marked=("newsletter", "signup"),
         newsletter="A new essay every Sunday morning.",
         items=(_MENDING, _FERRY, _BAKERY),
         offer=_MEMBERSHIP,

@@ -1,8 +1,8 @@
-"""The pages: browse, and five forms that each end in one sensor call on the page after them."""
+"""The pages: browse, and five forms that each end in one link: by their mark, or by a call on the page that follows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Response, abort, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,6 +14,8 @@ from demo_site.brands import BRANDS, Brand, Item
 
 Values = dict[str, str]
 Submit = Callable[[Values], str]
+
+_DEBUG_COOKIE: Final = "demo_debug"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def pages(brand: Brand) -> Blueprint:
     blueprint.add_url_rule("/profile", view_func=profile, methods=both)
     blueprint.add_url_rule("/logout", view_func=logout, methods=both)
     blueprint.add_url_rule("/consent", view_func=choose, methods=("POST",))
+    blueprint.add_url_rule("/debug/<any(on,off):state>", view_func=debug)
     return blueprint
 
 
@@ -58,8 +61,10 @@ def page_values() -> dict[str, Any]:
         "csrf_token": visit.csrf_token(),
         "choices": consent.CHOICES,
         "tier": consent.chosen(request),
+        "debug": request.cookies.get(_DEBUG_COOKIE) == "on",
         "take_notice": visit.take_notice,
         "take_commands": visit.take_commands,
+        "take_marked": visit.take_marked,
     }
 
 
@@ -71,7 +76,8 @@ def home() -> ResponseReturnValue:
 def item(slug: str) -> ResponseReturnValue:
     """One product or article."""
     found = _site().brand.item(slug) or abort(404)
-    return render_template("item.html", item=found)
+    part = 2 if request.args.get("part") == "2" else 1
+    return render_template("item.html", item=found, part=part)
 
 
 def login() -> ResponseReturnValue:
@@ -126,6 +132,14 @@ def choose() -> ResponseReturnValue:
     return response
 
 
+def debug(state: str) -> ResponseReturnValue:
+    """Switch the sensor's trace on or off, and go back."""
+    response = redirect(_local(request.args.get("next", "")), 303, Response=Response)
+    assert isinstance(response, Response)
+    response.set_cookie(_DEBUG_COOKIE, state, samesite="Lax")
+    return response
+
+
 def problem(error: HTTPException) -> ResponseReturnValue:
     """A page for what went wrong."""
     missing = error.code == 404
@@ -152,31 +166,39 @@ def _form_page(form: forms.Form, submit: Submit, item: Item | None = None) -> Re
 
 def _log_in(typed: Values) -> str:
     visit.log_in(_site().accounts.log_in(typed["email"], typed["password"]))
-    visit.leave("You are logged in.", _link(typed, "login"))
+    _leave("You are logged in.", typed, "login")
     return url_for("pages.profile")
 
 
 def _sign_up(typed: Values) -> str:
     visit.log_in(_site().accounts.sign_up(**typed))
-    visit.leave("Your account is ready.", _link(typed, "signup"))
+    _leave("Your account is ready.", typed, "signup")
     return url_for("pages.profile")
 
 
 def _purchase(typed: Values) -> str:
-    visit.leave(f"Your order is placed: {_wanted().title}.", _link(typed, "purchase"))
+    _leave(f"Your order is placed: {_wanted().title}.", typed, "purchase")
     return url_for("pages.thanks")
 
 
 def _subscribe(typed: Values) -> str:
-    visit.leave("You are on the list.", _link(typed, "form"))
+    _leave("You are on the list.", typed, "newsletter")
     return url_for("pages.newsletter")
 
 
 def _update(typed: Values) -> str:
     account = _account() or abort(400)
     _site().accounts.update(account.number, **typed)
-    visit.leave("Your details are saved.", _link(typed, "profile_update"))
+    _leave("Your details are saved.", typed, "profile_update")
     return url_for("pages.profile")
+
+
+def _leave(notice: str, typed: Values, trigger: str) -> None:
+    """Leave a notice and a link, unless the form was marked: then the sensor has made its link already."""
+    if trigger in _site().brand.marked:
+        visit.leave_marked(notice, trigger)
+    else:
+        visit.leave(notice, _link(typed, trigger))
 
 
 def _link(typed: Values, trigger: str) -> visit.Command:

@@ -12,6 +12,7 @@ Command = list[Any]
 _ACCOUNT: Final = "account"
 _COMMANDS: Final = "commands"
 _CSRF: Final = "csrf"
+_MARKED: Final = "marked"
 _NOTICE: Final = "notice"
 
 
@@ -49,6 +50,12 @@ def leave(notice: str, command: Command) -> None:
     session[_COMMANDS] = [command]
 
 
+def leave_marked(notice: str, form: str) -> None:
+    """Leave a notice, and the name of the marked form that the sensor has read already."""
+    session[_NOTICE] = notice
+    session[_MARKED] = form
+
+
 def take_notice() -> str:
     """The notice that was left, once; '' where there is none."""
     return str(session.pop(_NOTICE, ""))
@@ -58,3 +65,8 @@ def take_commands() -> list[Command]:
     """The sensor commands that were left, once."""
     commands: list[Command] = session.pop(_COMMANDS, [])
     return commands
+
+
+def take_marked() -> str:
+    """The marked form that was sent before this page, once; '' where there is none."""
+    return str(session.pop(_MARKED, ""))

@@ -142,7 +142,7 @@ def test_without_advertising_consent_no_link_leaves_the_browser(visitor: Visitor
     """Below T1 forms and calls by hand send no link; T2 still counts pages, T3 and T4 send and keep nothing at all."""
     visitor.visit("brand-a", tier)
     visitor.fill("brand-a", "newsletter", email="noconsent@example.com")
-    assert "link (form)" in visitor.told()
+    assert "link (newsletter)" in visitor.told()
     visitor.fill("brand-a", "login", email="noconsent@example.com", password=PASSWORD)
     assert "link (login)" in visitor.told()
     answer = visitor.browser.run("return onefold('link', {email: 'noconsent@example.com'}, {trigger: 'login'})")
@@ -184,7 +184,7 @@ def test_before_any_choice_nothing_is_sent_or_stored(visitor: Visitor) -> None:
     """Until the visitor chooses, the script is loaded and that is all; what happened last leaves once they allow it."""
     visitor.open("brand-a")
     visitor.open("brand-a", ITEMS["brand-a"])
-    visitor.fill("brand-a", "newsletter", email="undecided@example.com")
+    visitor.fill("brand-a", "checkout", email="undecided@example.com", first_name="Ursulina", last_name="Undecided")
     visitor.browser.wait("return document.querySelector('.notice') && window.onefold.version")
     visitor.browser.run("window.held = onefold('link', {email: 'undecided@example.com'}); return 1")
     assert {(one.method, one.url) for one in visitor.to_endpoint()} == {
@@ -243,7 +243,7 @@ FORMS: Final = {
     "signup": Filled("signup", "signup", (*EVERYTHING, "password")),
     "checkout as a guest": Filled("checkout", "purchase", EVERYTHING),
     "checkout as a customer": Filled("checkout", "purchase", (), customer=True),
-    "newsletter": Filled("newsletter", "form", ("email",)),
+    "newsletter": Filled("newsletter", "newsletter", ("email",)),
     "profile change": Filled("profile", "profile_update", ("email", "phone"), customer=True),
 }
 NAMES: Final = {"first_name": " Zoë  Mae ", "last_name": "VAN DER Berg"}

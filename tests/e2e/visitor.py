@@ -143,8 +143,9 @@ class Visitor:
         return self.submit(brand, "login", email=email, password=PASSWORD)
 
     def told(self) -> str:
-        """Wait until the page has told the sensor something, and return what."""
-        return str(self.browser.wait("return document.querySelector('#told').textContent"))
+        """Wait until the page shows what the sensor was told of, and return all that it shows."""
+        called = "document.querySelector('#did').innerText"
+        return str(self.browser.wait(f"return /called|Heard/.test({called}) && {called}"))
 
     def look(self) -> dict[str, Any]:
         """Count a look at this page, and return that page view as the live feed has it."""

@@ -75,7 +75,7 @@ def test_the_catalogue_has_a_page_for_everything_the_front_page_links_to() -> No
     for brand in GROUP:
         browser = visitor(brand)
         for path in set(re.findall(r'href="(/[^"#]*)', browser.get("/").text)):
-            with browser.get(path) as answer:
+            with browser.get(path, follow_redirects=True) as answer:
                 assert answer.status_code == 200, path
 
 
@@ -83,23 +83,30 @@ SENT_CASES: Final = [
     ("login", "login", {"email": " Ada@Example.com ", "password": PASSWORD}, "CUS10001"),
     ("signup", "signup", {"email": "Ada@Example.com", "password": PASSWORD, **PERSON}, "CUS10001"),
     ("checkout", "purchase", {"email": "Ada@Example.com", **PERSON}, None),
-    ("newsletter", "form", {"email": "Ada@Example.com"}, None),
+    ("newsletter", "newsletter", {"email": "Ada@Example.com"}, None),
 ]
+MARKED: Final = {"brand-a": {"newsletter"}, "brand-b": {"newsletter", "signup"}, "blog": {"newsletter", "signup"}}
 
 
 @pytest.mark.parametrize("brand", list(GROUP))
 @pytest.mark.parametrize(("form", "trigger", "typed", "number"), SENT_CASES, ids=[case[0] for case in SENT_CASES])
-def test_the_page_after_a_form_links_what_was_typed_once(
+def test_a_form_links_what_was_typed_once(
     brand: str, form: str, trigger: str, typed: dict[str, str], number: str | None
 ) -> None:
-    """The link call carries the values as typed, never the password, and is gone on the next page."""
+    """Either the form is marked for the sensor, or the page after it has the call: the values as typed, never the
+    password. The page after that has neither.
+    """
     browser = visitor(brand)
-    landed = after(browser, send(browser, f"/{form}", **typed))
+    marked = f'data-onefold="{trigger}"' in browser.get(f"/{form}").text
+    assert marked == (form in MARKED[brand])
+    landed = page_data(after(browser, send(browser, f"/{form}", **typed)))
     identity = {name: value for name, value in typed.items() if name != "password"}
     if number and brand == "brand-a":
         identity["customer_id"] = number
-    assert page_data(landed)["commands"] == [["link", identity, {"trigger": trigger}]]
-    assert page_data(browser.get("/"))["commands"] == []
+    assert landed["commands"] == ([] if marked else [["link", identity, {"trigger": trigger}]])
+    assert landed["form"] == (form if marked else "")
+    following = page_data(browser.get("/"))
+    assert (following["commands"], following["form"]) == ([], "")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +114,6 @@ def test_the_page_after_a_form_links_what_was_typed_once(
     [
         ("/profile", "profile_update", {"email": "countess@example.com", "phone": "06-87654321"}),
         ("/checkout", "purchase", {"email": "b@example.com", "first_name": "Ada", "last_name": "Byron"}),
-        ("/newsletter", "form", {"email": "b@example.com"}),
     ],
 )
 def test_a_logged_in_customer_of_alder_is_linked_by_customer_number(
@@ -154,6 +160,36 @@ def test_a_form_that_cannot_be_used_comes_back_with_a_message(
     assert f'aria-describedby="{field}-error"' in answer.text
     assert all(f'value="{value}"' in answer.text for name, value in typed.items() if name != "password")
     assert page_data(answer)["commands"] == []
+
+
+def test_a_marked_form_carries_the_number_of_a_logged_in_customer() -> None:
+    """The sensor finds Alder's customer number in a field that is not sent; nobody else's form has one."""
+    field = '<input type="hidden" value="CUS10001" data-onefold-field="customer_id">'
+    for brand in GROUP:
+        browser = visitor(brand)
+        assert "data-onefold-field" not in browser.get("/newsletter").text
+        log_in(browser)
+        assert (field in browser.get("/newsletter").text) == (brand == "brand-a")
+
+
+def test_an_item_has_two_parts_under_two_addresses() -> None:
+    """Without scripts the server shows the part that the address names; with them the page does, without loading."""
+    browser = visitor()
+    for query, shown in (("", 0), ("?part=2", 1), ("?part=nonsense", 0)):
+        text = browser.get("/products/ridge-38" + query).text
+        assert re.findall(r'<div class="part"( hidden)?>', text) == [" hidden" if i != shown else "" for i in (0, 1)]
+        assert re.findall(r'aria-current="page">([^<]+)</a>', text) == [("What it is", "How it lasts")[shown]]
+
+
+def test_the_trace_is_switched_by_a_link() -> None:
+    """The link adds data-debug to the script and leads back; the next one takes it away."""
+    browser = visitor()
+    for state, on in (("on", True), ("off", False)):
+        link = f'href="/debug/{state}?next=/newsletter"'
+        assert link in browser.get("/newsletter").text
+        assert browser.get(f"/debug/{state}?next=/newsletter").headers["Location"] == "/newsletter"
+        assert (" data-debug></script>" in browser.get("/newsletter").text) == on
+    assert browser.get("/debug/on?next=//elsewhere.example").headers["Location"] == "/"
 
 
 def test_an_address_is_one_account_in_any_capitals() -> None:
@@ -220,7 +256,7 @@ def test_a_form_without_its_token_is_refused(path: str) -> None:
 def test_a_refused_form_leaves_a_waiting_sensor_call_for_its_own_page() -> None:
     """An error page between a form and the page after it does not swallow the link."""
     browser = visitor()
-    answer = send(browser, "/newsletter", email="ada@example.com")
+    answer = send(browser, "/checkout", email="ada@example.com", **PERSON)
     assert page_data(browser.get("/no-such-page"))["commands"] == []
     assert page_data(after(browser, answer))["commands"][0][0] == "link"
 
@@ -247,6 +283,7 @@ def test_the_script_tag_is_the_one_a_customer_pastes(brand: str, region: str) ->
     tag = f'<script async src="{ENDPOINT}/onefold.js" data-region="{region}" data-consent="manual"'
     assert text.index("window.onefold=window.onefold||") < text.index(tag)
     assert f'data-domains="{partners}" data-page-views' in text
+    assert ("data-match-keys" in text) == (brand == "brand-a")
 
 
 def test_the_pages_run_under_a_strict_policy() -> None:
