@@ -2,51 +2,58 @@
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-import sqlalchemy
 from flask import Flask
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from onefold.config import Config, Server, Site, StoreConfig, Tokens
 from onefold.core.identifiers import Identifier
-from onefold.core.rules import default_rules
+from onefold.engine import ask
+from onefold.engine.explain import explain
 from onefold.engine.situation import situation
 from onefold.engine.verify import verify
 from onefold.store.database import Database
 from onefold.web.app import create_app
-from support.web import database
+from onefold.web.state import State
+from support.stores import rows
 
 A: Final = "https://brand-a.example"
 A_WWW: Final = "https://www.brand-a.example"
 B: Final = "https://brand-b.example"
 BLOG: Final = "https://blog.example"
-STRANGER: Final = "https://stranger.example"
 LOOSE: Final = "https://loose.example"
+LOOSE_TOO: Final = "https://loose.test"
+ONE_SIDED: Final = "https://one-sided.example"
+STRANGER: Final = "https://stranger.example"
 
 SITES: Final = (
     Site("brand-a", (A, A_WWW), partners=("brand-b",)),
     Site("brand-b", (B,), partners=("brand-a", "blog", "loose")),
     Site("blog", (BLOG,), partners=("brand-b",)),
-    Site("loose", (LOOSE,), partners=("brand-b",), t2_identity_link=True),
+    Site("loose", (LOOSE, LOOSE_TOO), partners=("brand-b",), t2_identity_link=True),
+    Site("one-sided", (ONE_SIDED,), partners=("brand-b",)),
     Site("stranger", (STRANGER,)),
 )
 
 UID_A: Final = "aaaaaaaa-1111-4111-8111-111111111111.1760000000"
 UID_B: Final = "bbbbbbbb-2222-4222-8222-222222222222.1760000000"
+UID_C: Final = "cccccccc-3333-4333-8333-333333333333.1760000000"
+UID_D: Final = "dddddddd-4444-4444-8444-444444444444.1760000000"
 SESSION: Final = "a3b8c9d0-1234-4678-9abc-def012345678"
+TS: Final = 1_760_000_000_000
 
 GRANTED: Final = {"ad_storage": "granted", "ad_user_data": "granted", "analytics_storage": "granted"}
 
 
-def configured(store: Database, folder: Path, **tokens: Any) -> Config:
+def configured(store: Database, folder: Path, rules: dict[str, Any] | None = None, **tokens: Any) -> Config:
     """An endpoint for these websites over a database."""
     return Config(
         server=Server("https://id.brand-a.example"),
         store=StoreConfig(store.url),
         sites=SITES,
         tokens=Tokens(**tokens),
+        rules=rules or {},
         secrets_path=str(folder / "onefold.secrets"),
     )
 
@@ -54,9 +61,33 @@ def configured(store: Database, folder: Path, **tokens: Any) -> Config:
 class Web:
     """Browsers on the websites of one endpoint."""
 
-    def __init__(self, config: Config) -> None:
-        self.app: Flask = create_app(config)
-        self._client: FlaskClient = self.app.test_client(use_cookies=False)
+    def __init__(self, config: Config, migrate: bool = False) -> None:
+        self.config = config
+        self.app: Flask = create_app(config, migrate)
+
+    @property
+    def state(self) -> State:
+        """What the endpoint is made of."""
+        found: State = self.app.extensions["onefold"]
+        return found
+
+    @property
+    def database(self) -> Database:
+        """The endpoint's database."""
+        return self.state.database
+
+    def start_again(self) -> None:
+        """Let another process take over the same database and secrets."""
+        self.database.close()
+        self.app = create_app(self.config, migrate=False)
+
+    def check_and_close(self) -> None:
+        """In the end the store must be what its journal gives."""
+        found = verify(self.database, self.state.rules, self.state.secrets.id_secret).differences
+        self.database.close()
+        assert found == []
+
+    # What pages send.
 
     def post(self, path: str, body: Any, origin: str | None, **headers: str) -> TestResponse:
         """Send a body (bytes as they are, anything else as JSON) from a page."""
@@ -64,7 +95,11 @@ class Web:
         sent = {"Content-Type": "text/plain", **{name.replace("_", "-"): value for name, value in headers.items()}}
         if origin is not None:
             sent["Origin"] = origin
-        return self._client.post(path, data=data, headers=sent)
+        return self.app.test_client(use_cookies=False).post(path, data=data, headers=sent)
+
+    def options(self, path: str, origin: str) -> TestResponse:
+        """Send a CORS preflight."""
+        return self.app.test_client(use_cookies=False).options(path, headers={"Origin": origin})
 
     def mint(self, origin: str | None = A, body: Any = None, **changes: Any) -> TestResponse:
         """A page of brand-a asks for a token for a link to brand-b, but for what `changes` says."""
@@ -84,40 +119,39 @@ class Web:
         sent = redeeming(token, **changes) if body is None else body
         return self.post("/v1/tokens/redeem", sent, origin, **headers)
 
-    def send(self, origin: str, uid: str, kind: str = "identity_link", **identifiers: str) -> None:
+    def send(self, origin: str, uid: str, kind: str = "identity_link", page_url: str = "", **identifiers: str) -> None:
         """A page sends an event."""
         event = {"event": kind, "identity": {"uid": uid, "session_id": SESSION}, "identifiers": identifiers or None}
-        response = self.post("/v1/events", {**event, "_meta": {"ts": 1_760_000_000_000, "tier": "T1"}}, origin)
+        sent = {**event, "_meta": {"ts": TS, "tier": "T1", "page_url": page_url}}
+        response = self.post("/v1/events", sent, origin)
         assert response.status_code == 202, response.text
 
-    @property
-    def database(self) -> Database:
-        """The endpoint's database."""
-        return database(self.app)
+    # What has become of it.
+
+    def owner(self, identifier: str) -> int | None:
+        """The key of the profile that owns an identifier; None where nobody does."""
+        with situation(self.database, self.state.rules) as now:
+            node = now.node(Identifier.parse(identifier))
+            return None if node is None else node.owner
 
     def same(self, *uids: str) -> bool:
         """Whether these uids belong to somebody, and to one person."""
-        with situation(self.database, default_rules()) as now:
-            nodes = [now.node(Identifier("uid", uid)) for uid in uids]
-        owners = {None if node is None else node.owner for node in nodes}
+        owners = {self.owner(f"uid:{uid}") for uid in uids}
         return len(owners) == 1 and None not in owners
+
+    def profile(self, uid: str, purpose: Literal["advertising"] | None = None) -> dict[str, Any]:
+        """The profile of a uid, as it is shown."""
+        with situation(self.database, self.state.rules) as now:
+            return ask.profile(now, f"uid:{uid}", purpose)
+
+    def explain(self, a: str, b: str) -> dict[str, Any]:
+        """Why two identifiers are one person or not."""
+        with situation(self.database, self.state.rules) as now:
+            return explain(now, Identifier.parse(a), Identifier.parse(b))
 
     def tokens_kept(self) -> int:
         """How many records of tokens there are."""
-        engine = sqlalchemy.create_engine(self.database.url)
-        with engine.connect() as connection:
-            (count,) = connection.execute(sqlalchemy.text("select count(*) from token")).one()
-        engine.dispose()
-        return int(count)
-
-    def differences(self) -> list[str]:
-        """Where the store is not what its journal gives."""
-        secrets = self.app.extensions["onefold"].secrets
-        return verify(self.database, default_rules(), secrets.id_secret).differences
-
-    def close(self) -> None:
-        """Close the endpoint's database."""
-        self.database.close()
+        return len(rows(self.database)["token"])
 
 
 def minting(uid: Any = UID_A, target: Any = B, tier: Any = "T1", **more: Any) -> dict[str, Any]:

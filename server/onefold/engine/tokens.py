@@ -1,12 +1,13 @@
 """The desk where cross-domain tokens are issued and looked up. Redeeming one is an event like any other."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from onefold.core.tokens import Record
 from onefold.engine.groupcommit import GroupCommit
 from onefold.errors import OnefoldError
-from onefold.store.database import Database, Transaction
+from onefold.store.database import Contended, Database
 from onefold.store.graph_store import known_events
 from onefold.store.names import Names
 from onefold.store.token_store import add_tokens, find_token, sweep_tokens
@@ -41,16 +42,18 @@ class TokenDesk:
         return record
 
     def _write(self, records: Sequence[Record]) -> list[None]:
-        with self._database.transaction() as tx:
+        with self._database.transaction(alone=False) as tx:
             add_tokens(tx, Names(tx), records)
-            self._sweep(tx, records[-1].minted_at)
+        if (now := records[-1].minted_at) >= self._sweep_at:
+            with suppress(Contended, OnefoldError):  # the new tokens are safe; a later minting sweeps
+                self._sweep(now)
         return [None] * len(records)
 
-    def _sweep(self, tx: Transaction, now: int) -> None:
-        """Once a minute, a bounded number at a time; at once again while there are more."""
-        if now >= self._sweep_at:
+    def _sweep(self, now: int) -> None:
+        """Once a minute, a bounded number at a time; with the next minting again while there are more."""
+        with self._database.transaction(alone=False) as tx:
             swept = sweep_tokens(tx, now, _SWEEP_MOST)
-            self._sweep_at = now if swept == _SWEEP_MOST else now + _SWEEP_EVERY_MS
+        self._sweep_at = now if swept == _SWEEP_MOST else now + _SWEEP_EVERY_MS
 
 
 def used() -> OnefoldError:
