@@ -68,12 +68,12 @@ const planOf = (key) => {
     plans = {};
     let code = 0;
     let main = /** @type {Plan | undefined} */ (undefined);
-    for (const row of PLANS.split('=')) {
-      const [head, pattern, prefix = '', transform = '', idd] = row.split(',');
-      const [, step, region] = /** @type {string[]} */ (/(\d*)(.*)/.exec(head));
+    const [heads, ...rows] = PLANS;
+    for (const [, region, step] of heads.matchAll(/(\D\D)(\d*)/g)) {
+      const [pattern, prefix = '', transform = '', idd] = /** @type {string} */ (rows.shift()).split(' ');
       code += step ? +step : 1;
       /** @type {Plan} */
-      const plan = { dial: '' + code, pattern, prefix, transform, idd: idd || '00' };
+      const plan = { dial: '' + code, pattern, prefix, transform, idd: idd || '0t0' };
       if (step === '0') plan.idd = idd || /** @type {Plan} */ (main).idd;
       else plans[plan.dial] = main = plan;
       plans[region] = plan;
@@ -83,15 +83,14 @@ const planOf = (key) => {
 };
 
 /**
- * Turn the table's alphabet into a regular expression: `g` is seven digits, `gp` seven to nine, `<` a
- * capturing parenthesis.
+ * Turn the table's alphabet into a regular expression: `g` is seven digits, `gi` seven to nine, `1-35` a digit of
+ * a class, `t` stands between two of these, the comma is a bar, and `<` a capturing parenthesis.
  * @param {string} text
  */
 const decode = (text) =>
-  text.replace(/\(|<|([`-n])([o-z]?)/g, (sign, low, more) => {
-    if (!low) return sign === '<' ? '(' : '(?:';
-    const least = low.charCodeAt() - 96;
-    return `\\d{${least},${least + (more && more.charCodeAt() - 110)}}`;
+  text.replace(/([`-n])([`-n]?)|([\d-]+)t?|[(<,]/g, (sign, least, most, digits) => {
+    if (least) return `\\d{${least.charCodeAt(0) - 96},${(most || least).charCodeAt(0) - 96}}`;
+    return digits ? `[${digits}]` : sign === ',' ? '|' : sign === '<' ? '(' : '(?:';
   });
 
 /**
@@ -107,7 +106,7 @@ const matches = (number, pattern) => re(`^(?:${decode(pattern)})$`).test(number)
  * @param {Plan} plan
  */
 const fits = (length, { pattern }) => {
-  const shape = pattern.replace(/\[[^\]]*\]|\d/g, 'a');
+  const shape = pattern.replace(/[\d-]+t?/g, '.');
   const possible = (/** @type {number} */ n) => matches('0'.repeat(n), shape);
   if (possible(length)) return 1;
   while (length++ < 20) if (possible(length)) return 0;

@@ -1,8 +1,12 @@
 // Each module by itself: no browser, no network.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash, webcrypto } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { candidateDomains } from '../src/cookie.js';
 import { hash } from '../src/hash.js';
 import { createSensor, normalize } from '../src/index.js';
@@ -68,18 +72,33 @@ test('what is no text of a known type is refused', async () => {
   }
 });
 
+/** The regions that a table of numbering plans knows. */
+const regionsOf = ([heads]) => heads.match(/[a-z]{2}/g);
+
 test('every plan of the table can be used', () => {
-  const regions = PLANS.split('=').flatMap((row) => /[a-z]{2}/.exec(row.split(',')[0]) ?? []);
+  const regions = regionsOf(PLANS);
   assert.equal(regions.length, 245);
-  for (const [region] of regions) assert.equal(e164('+31612345678', region), '+31612345678');
+  for (const region of regions) assert.equal(e164('+31612345678', region), '+31612345678');
 });
 
 test('a table of some regions is exact for them, and refuses the numbers of all others', () => {
-  const rows = limitPlans(PLANS, ['NL', 'CA']).split('=');
-  const regions = rows.flatMap((row) => /[a-z]{2}/.exec(row.split(',')[0]) ?? []);
-  assert.deepEqual(regions, ['us', 'ca', 'nl']); // the main plan of +1 says what is possible there
-  assert.equal(rows.length, PLANS.split('=').filter((row) => !row.startsWith('0')).length + 1);
+  const table = limitPlans(PLANS, ['NL', 'CA']);
+  assert.deepEqual(regionsOf(table), ['us', 'ca', 'nl']); // the main plan of +1 says what is possible there
+  const codes = PLANS[0].match(/\D\D(?!0)/g);
+  assert.equal(table.length, 1 + codes.length + 1);
   assert.throws(() => limitPlans(PLANS, ['XX']), /no numbering plan of XX/);
+});
+
+test('a build of some regions normalises their numbers and knows no others', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'onefold-'));
+  const build = fileURLToPath(new URL('../tools/build.mjs', import.meta.url));
+  execFileSync(process.execPath, [build, '--regions=NL,CA', `--out=${folder}`]);
+  const built = await import(pathToFileURL(join(folder, 'onefold.mjs')));
+  rmSync(folder, { recursive: true });
+  const answers = ['06-12345678', '+1 506 234 5678', '+49 30 1234567'].map((number) =>
+    built.normalize('phone', number, { region: 'NL' }),
+  );
+  assert.deepEqual(answers, ['+31612345678', '+15062345678', null]);
 });
 
 test('the lite build takes a number with a plus as it stands, or refuses it', () => {

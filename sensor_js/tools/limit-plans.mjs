@@ -3,34 +3,32 @@
 /**
  * The table with these regions only. The calling codes of all others stay, without a plan: a number that begins
  * with one is refused, and never taken for something else.
- * @param {string} plans
+ * @param {string[]} table
  * @param {string[]} regions
  */
-export const limitPlans = (plans, regions) => {
-  const rows = plans.split('=').map((row) => row.split(','));
+export const limitPlans = (table, regions) => {
+  const [heads, ...plans] = table;
+  const all = [...heads.matchAll(/(\D\D)(\d*)/g)].map(([, region, step], i) => ({ region, step, plan: plans[i] }));
+  const known = (/** @type {string} */ wanted) => all.some(({ region }) => region.toUpperCase() === wanted);
+  for (const wanted of regions) if (!known(wanted)) throw new Error(`no numbering plan of ${wanted}`);
   const left = [];
-  for (const region of regions)
-    if (!rows.some(([head]) => regionOf(head) === region)) throw new Error(`no numbering plan of ${region}`);
-  for (let at = 0; at < rows.length; ) {
-    const next = rows.findIndex(([head], i) => i > at && !head.startsWith('0'));
-    const group = rows.slice(at, next < 0 ? rows.length : next);
+  for (let at = 0; at < all.length; ) {
+    const next = all.findIndex(({ step }, i) => i > at && step !== '0');
+    const group = all.slice(at, next < 0 ? all.length : next);
     left.push(...limitGroup(group, regions));
     at += group.length;
   }
-  return left.map((row) => row.join(',')).join('=');
+  return [left.map(({ region, step }) => region + step).join(''), ...left.map(({ plan }) => plan)];
 };
-
-/** @param {string} head */
-const regionOf = (head) => head.replace(/\d+/, '').toUpperCase();
 
 /**
  * One calling code: its main region carries the code, and the rules that decide what is possible.
- * @param {string[][]} group
+ * @param {{region: string, step: string, plan: string}[]} group
  * @param {string[]} regions
  */
 const limitGroup = (group, regions) => {
-  const wanted = group.filter(([head]) => regions.includes(regionOf(head)));
+  const wanted = group.filter(({ region }) => regions.includes(region.toUpperCase()));
   const [main] = group;
-  if (!wanted.length) return [[main[0].replace(/[a-z]/g, '')]];
+  if (!wanted.length) return [{ region: '--', step: main.step, plan: '' }];
   return wanted.includes(main) ? wanted : [main, ...wanted];
 };

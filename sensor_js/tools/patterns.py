@@ -1,4 +1,4 @@
-r"""Patterns over digits: the table's alphabet, automata, and shorter patterns that decide the same.
+r"""Patterns over digits: two short alphabets, automata, and shorter patterns that decide the same.
 
 A numbering plan's general pattern is used in three places only: to tell which lengths are possible, to
 refuse stripping a national prefix that would spoil a good number, and to recognise a country code
@@ -19,7 +19,7 @@ from typing import Any
 
 DIGITS = "0123456789"
 
-# --- the table's alphabet ------------------------------------------------------------------------
+# --- alphabets: one to reckon with, one for the table ----------------------------------------------
 
 
 def encode(pattern: str) -> str:
@@ -33,6 +33,15 @@ def encode(pattern: str) -> str:
     return text
 
 
+def squeeze(text: str) -> str:
+    """Write what `encode` gives in the alphabet of the table: `[2-9]` as `2-9`, `4[13]` as `4t13`, `gp` as `gi`."""
+    text = re.sub(r"\[([^]]*)\]|\d", lambda m: "{" + (m[1] or m[0]) + "}", text).replace("}{", "t")
+    while (joined := _joined(text)) != text:
+        text = joined
+    text = re.sub(r"([`-n])([o-z])", lambda m: m[1] + chr(ord(m[1]) + ord(m[2]) - 110), text)
+    return re.sub("[{}]", "", text).replace("|", ",")
+
+
 def _span(low: int, high: int) -> str:
     if low > 14 or high - low > 12:
         raise ValueError(f"the table's alphabet has no letter for {low} to {high} digits")
@@ -40,7 +49,7 @@ def _span(low: int, high: int) -> str:
 
 
 def decode(text: str) -> str:
-    """Undo encode; phone.js does the same."""
+    """Undo encode."""
     text = text.replace("(", "(?:").replace("<", "(")
     return re.sub(r"([`-n])([o-z]?)", _digits, text)
 
