@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: help setup demo test e2e check sensor bench browsers
+.PHONY: help setup demo test e2e check sensor freeze bench browsers
 
 help:
 	@echo "make demo    two brands, a blog and the endpoint with a live graph, on this machine (PORT=8000)"
@@ -16,6 +16,7 @@ help:
 	@echo "make check   linters, types, import directions; no tests"
 	@echo "make e2e     the browser tests alone"
 	@echo "make sensor  build sensor_js/dist"
+	@echo "make freeze VERSION=1    release sensor_js/dist/onefold.js as onefold.v1.js, which never changes again"
 	@echo "make bench   measurements, as ratios against baselines of the same run"
 
 $(VENV)/.ready: pyproject.toml
@@ -57,6 +58,10 @@ browsers:
 sensor: setup
 	cd sensor_js && npm run --silent build
 	$(BIN)/python docs/generate.py
+
+freeze: setup
+	cd sensor_js && npm run --silent freeze -- $(VERSION)
+	$(MAKE) sensor
 
 bench: setup browsers sensor_js/bench/node_modules/.ready
 	PYTHONPATH=tests $(BIN)/python -m bench

@@ -18,6 +18,7 @@ from onefold.config import load_config
 from onefold.core.rules import default_rules
 from onefold.engine.ingest import Ingest
 from onefold.store.database import Database
+from onefold.web.sensor import integrity
 from support.outcome import event, lines
 from support.streams import SECRET, make_event, permitted
 
@@ -106,6 +107,7 @@ USAGE: Final[list[Any]] = [
     pytest.param(["profile"], id="nobody to show"),
     pytest.param(["init", "--origin", "www.example.com"], id="an origin without a scheme"),
     pytest.param(["init", "--origin", "https://www.example.com/path"], id="an origin with a path"),
+    pytest.param(["init", "--region", "Holland"], id="a region that is no country"),
 ]
 
 
@@ -216,6 +218,14 @@ def test_init_writes_a_configuration_that_works(elsewhere: Path) -> None:
     assert [site.origins for site in config.sites] == [("https://www.example.com",)]
     assert stat.S_IMODE((elsewhere / "onefold.secrets").stat().st_mode) == 0o600
     assert run("migrate").exit_code == 0
+
+
+def test_init_prints_a_tag_to_paste_and_one_that_pins_the_file(elsewhere: Path) -> None:
+    """Both have the endpoint and the country; the pinned one has the hash of the versioned file."""
+    printed = run("init", "--url", "https://id.example.com", "--region", "NL").stdout
+    assert '<script async src="https://id.example.com/onefold.js" data-region="NL"></script>' in printed
+    pinned = re.findall(r'src="https://id.example.com/(\S+)" integrity="(\S+)" crossorigin="anonymous" data-r', printed)
+    assert pinned == [("onefold.v1.js", integrity("onefold.v1.js"))]
 
 
 def test_init_does_not_overwrite(elsewhere: Path) -> None:

@@ -95,10 +95,7 @@ class Endpoint:
         return int(json.loads(done.stdout)["entries"])
 
     def _onefold(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [_ONEFOLD, *arguments, "--db", f"sqlite:///{self.database}"]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=self.database.parent, env=_environment(self.database.parent)
-        )
+        return run_onefold(self.database.parent, *arguments, "--db", f"sqlite:///{self.database}")
 
 
 @contextmanager
@@ -138,6 +135,11 @@ def run_server(arguments: list[str], host: str, port: int, folder: Path) -> Iter
         raise
     finally:
         _stop(process)
+
+
+def run_onefold(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run an `onefold` command in a folder until it ends."""
+    return subprocess.run([_ONEFOLD, *arguments], capture_output=True, text=True, cwd=folder, env=_environment(folder))
 
 
 def free_port() -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from docs.pages import blocks, page
 from e2e.browser import Site, open_site
+from e2e.demo import free_port, run_onefold, run_server
 from e2e.engines import ENGINES, Engine, open_engine, open_firefox
 from e2e.test_sensor_behaviour import STUB, UID, until
 from e2e.test_sensor_engines import HOST, LINK, visit
@@ -174,3 +175,38 @@ def test_global_privacy_control_as_a_browser_has_it() -> None:
         (received,) = site.received
         assert received.headers["Sec-GPC"] == "1"
         assert (received.event["event"], received.event["_meta"]["tier"]) == ("page_view", "T2")
+
+
+# --- subresource integrity ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pinned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
+    """A site of a real endpoint, and the pinned script tag that `onefold init` has printed for it."""
+    folder, port = tmp_path_factory.mktemp("pinned"), free_port()
+    with open_site() as site:
+        done = run_onefold(folder, "init", "--url", f"http://localhost:{port}", "--origin", site.url(HOST, ""))
+        (tag,) = re.findall(r"<script async .*integrity=.*</script>", done.stdout)
+        with run_server(["serve", "--port", str(port)], "localhost", port, folder):
+            yield site, tag
+
+
+def test_the_printed_hash_lets_the_script_run(pinned: tuple[Site, str], engine: Engine) -> None:
+    """With the tag that `onefold init` prints, the versioned file is loaded and links."""
+    site, tag = pinned
+    site.pages["/"] = f"<!doctype html><script>{STUB}</script>{tag}"
+    engine.open(site.url(HOST))
+    engine.wait("return !!window.onefold.version")
+    assert engine.run(LINK) == SENT
+
+
+def test_another_hash_keeps_it_out(pinned: tuple[Site, str], engine: Engine) -> None:
+    """Where the content is not what the page expects the browser runs nothing, and calls stay in the stub's queue."""
+    site, tag = pinned
+    wrong = re.sub(r"sha384-.{4}", "sha384-AAAA", tag).replace("<script", "<script onerror='window.refused = true'")
+    site.pages["/"] = f"<!doctype html><script>{STUB};{ERRORS}</script>{wrong}"
+    engine.open(site.url(HOST))
+    engine.wait("return window.refused")
+    waiting = engine.run("onefold('link', {email: 'a@b.example'}); return [!!onefold.version, onefold.q.length]")
+    assert waiting == [False, 1]
+    assert engine.run("return errors") == []

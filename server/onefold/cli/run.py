@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from phonenumbers import SUPPORTED_REGIONS
 
 from onefold.cli.base import DEFAULT_CONFIG, command, config_option, configuration, db_option
 from onefold.config import load_config, load_secrets
@@ -89,8 +90,11 @@ limit = 5                       # a sixth address on one browser is somebody els
     "--url", default="https://id.example.com", show_default=True, help="Where browsers will reach the endpoint."
 )
 @click.option("--origin", default="https://www.example.com", show_default=True, help="Your website's origin.")
-def init(url: str, origin: str) -> None:
+@click.option("--region", help="The country of your visitors' phone numbers, e.g. NL; put into the script tag.")
+def init(url: str, origin: str, region: str | None) -> None:
     """Write onefold.toml, create the secrets, and print the script tag to paste."""
+    if region is not None and region not in SUPPORTED_REGIONS:
+        raise ConfigError(f"--region: {region} is no country with phone numbers; give two capital letters (ISO 3166)")
     if DEFAULT_CONFIG.exists():
         raise ConfigError("onefold.toml exists already; edit it, or move it away first")
     DEFAULT_CONFIG.write_text(_FIRST_CONFIG.format(url=url.rstrip("/"), origin=origin.rstrip("/")), encoding="utf-8")
@@ -102,16 +106,34 @@ def init(url: str, origin: str) -> None:
     load_secrets(Path(config.secrets_path), config.sites)
     click.echo("Wrote onefold.toml and onefold.secrets (mode 0600: keep a backup, profile ids are derived from it).\n")
     click.echo("Paste this into every page:\n")
-    click.echo(script_tag(config.server.public_url))
+    click.echo(script_tag(config.server.public_url, region))
+    click.echo(_pinned(config.server.public_url, region))
     click.echo("\nThen run: onefold serve")
 
 
-def script_tag(endpoint: str) -> str:
+def script_tag(endpoint: str, region: str | None = None) -> str:
     """The two tags that load the sensor: the stub that takes calls until the script is there, and the script."""
     return (
         "<script>window.onefold=window.onefold||function(){(onefold.q=onefold.q||[]).push(arguments)}</script>\n"
-        f'<script async src="{endpoint}/onefold.js"></script>'
+        f'<script async src="{endpoint}/onefold.js"{_region(region)}></script>'
     )
+
+
+def _pinned(endpoint: str, region: str | None) -> str:
+    """The tag of the newest versioned file with its hash, and what to know about it."""
+    from onefold.web import sensor  # here, because the other commands need no web server
+
+    name = sensor.newest_version()
+    lasts = "it never changes" if sensor.released(name) else "not released yet, so only until your next upgrade"
+    return (
+        f"\nOr with this second line, which lets browsers run that very file only ({lasts}):\n\n"
+        f'<script async src="{endpoint}/{name}" integrity="{sensor.integrity(name)}" crossorigin="anonymous"'
+        f"{_region(region)}></script>"
+    )
+
+
+def _region(region: str | None) -> str:
+    return f' data-region="{region}"' if region else ""
 
 
 @command("migrate", "onefold migrate --db sqlite:///onefold.db")

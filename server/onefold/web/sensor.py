@@ -4,6 +4,8 @@ import base64
 import functools
 import gzip
 import hashlib
+import json
+import re
 from pathlib import Path
 
 from flask import Blueprint, Response, request
@@ -42,8 +44,7 @@ def lite() -> Response:
 def versioned(version: int) -> Response:
     """A version that never changes once it is released, for pages that pin its hash."""
     name = f"onefold.v{version}.js"
-    follows = _read(name)[0] == _read("onefold.js")[0]  # not released yet: it changes with the current script
-    return _serve(name, _FOLLOWS if follows else _NEVER_CHANGES)
+    return _serve(name, _NEVER_CHANGES if released(name) else _FOLLOWS)
 
 
 def integrity(name: str) -> str:
@@ -52,6 +53,17 @@ def integrity(name: str) -> str:
     Raises OnefoldError `not_found` where there is no such file.
     """
     return "sha384-" + base64.b64encode(hashlib.sha384(_read(name)[0]).digest()).decode()
+
+
+def released(name: str) -> bool:
+    """Whether a built file is a version that never changes again; until then it follows `onefold.js`."""
+    return bool(json.loads(_read("sizes.json")[0]).get(name, {}).get("frozen"))
+
+
+def newest_version() -> str:
+    """The versioned file with the highest number, such as `onefold.v1.js`."""
+    found = (re.fullmatch(r"onefold\.v(\d+)\.js", name) for name in json.loads(_read("sizes.json")[0]))
+    return f"onefold.v{max(int(one[1]) for one in found if one)}.js"
 
 
 def _serve(name: str, caching: str = _FOLLOWS) -> Response:
