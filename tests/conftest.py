@@ -59,7 +59,7 @@ def app(config: Config) -> Iterator[Flask]:
     """The endpoint as an application, on a database file of its own."""
     endpoint = create_app(config)
     yield endpoint
-    endpoint.extensions["onefold"].database.close()
+    endpoint.extensions["onefold"].close()
 
 
 @pytest.fixture

@@ -23,6 +23,11 @@ CONFIG_VARIABLE: Final = "ONEFOLD_CONFIG"
 """The environment variable that names the configuration file to the processes that serve."""
 
 
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=600)]
+Rate = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`public_url`: the address the sensor is loaded from, scheme and host."""
 
@@ -30,13 +35,15 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`url`: where the graph lives, e.g. `sqlite:///onefold.db`."""
+    """`url`: where the graph lives, e.g. `sqlite:///onefold.db`.
+
+    An event that is not committed within `commit_budget_ms` waits in the folder `spool_path` (empty: beside the
+    database, or beside the secrets where the database is no file).
+    """
 
     url: str = "sqlite:///onefold.db"
-
-
-Seconds = Annotated[int, msgspec.Meta(ge=1, le=600)]
-Rate = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    commit_budget_ms: Milliseconds = 250
+    spool_path: str = ""
 
 
 class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +79,14 @@ class Config(msgspec.Struct, frozen=True):
     rules: dict[str, Any] = {}
     secrets_path: str = "onefold.secrets"
 
+    @property
+    def spool_folder(self) -> Path:
+        """Where events wait while the store is slow or away."""
+        if self.store.spool_path:
+            return Path(self.store.spool_path)
+        _, sqlite, database = self.store.url.partition("sqlite:///")
+        return Path(f"{database}.spool") if sqlite else Path(self.secrets_path).with_name("onefold.spool")
+
     def site_of(self, origin: str | None) -> Site | None:
         """The site an Origin header belongs to: an exact match, nothing less."""
         return next((site for site in self.sites if origin in site.origins), None)
@@ -96,6 +111,8 @@ def load_config(path: Path | None, environment: Mapping[str, str] | None = None)
     _check_keys("", document, _TOP_KEYS)
     folder = path.parent if path is not None else Path()
     store: StoreConfig = _section("store", document)
+    if store.spool_path:
+        store = msgspec.structs.replace(store, spool_path=str(folder / store.spool_path))
     return Config(
         server=_section("server", document),
         store=store,

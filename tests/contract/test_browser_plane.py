@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import uuid
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -211,16 +212,40 @@ def test_health(browser: FlaskClient, path: str) -> None:
     assert (response.status_code, response.get_json()) == (200, {"status": "ok"})
 
 
-def test_an_endpoint_without_its_database_is_alive_but_not_ready(app: Flask, browser: FlaskClient) -> None:
+def lose_database(app: Flask) -> None:
+    """A folder takes the place of the database."""
     database(app).close()
     path = path_of(database(app))
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink()
     path.mkdir()
+
+
+def test_an_endpoint_without_its_database_is_alive_but_not_ready(app: Flask, browser: FlaskClient) -> None:
+    lose_database(app)
     assert browser.get("/healthz").status_code == 200
-    for response in (browser.get("/readyz"), post(browser, view())):
-        assert problem(response) == (503, "unavailable")
-        assert response.headers["Retry-After"]
+    response = browser.get("/readyz")
+    assert problem(response) == (503, "unavailable")
+    assert response.headers["Retry-After"]
+
+
+def test_events_are_answered_as_ever_while_the_database_is_away(app: Flask, browser: FlaskClient) -> None:
+    body = [view(), link(identifiers={"email_hash": "no hash", "customer_id": "ANN"}), link(meta_tier="T3")]
+    before = post(browser, body)
+    lose_database(app)
+    during = post(browser, [{**event, "event_id": str(uuid.uuid4())} for event in body])
+    assert (during.status_code, during.get_json()["accepted"]) == (before.status_code, before.get_json()["accepted"])
+    codes = [line["code"] for line in during.get_json()["refused"]]
+    assert codes == [line["code"] for line in before.get_json()["refused"]] == ["invalid_identifier", "consent_denied"]
+    assert "of_" not in during.text
+
+
+def test_without_database_and_spool_an_event_is_to_come_again(app: Flask, config: Config, browser: FlaskClient) -> None:
+    lose_database(app)
+    config.spool_folder.write_text("in the way")
+    response = post(browser, view())
+    assert problem(response) == (503, "unavailable")
+    assert response.headers["Retry-After"]
 
 
 ELSEWHERE: Final[list[Any]] = [

@@ -11,7 +11,11 @@ from click.testing import CliRunner
 from docs.pages import page, table
 from onefold.cli import main
 from onefold.config import load_config
+from onefold.core.graph import Profile
+from onefold.core.ledger import reconciled_entry
+from onefold.engine.advance import reconciled_event
 from onefold.web.app import create_app
+from support.streams import make_event
 
 TEXT: Final = page("docs/reference/output.md")
 A, B, C = (f"{letter * 64}" for letter in "abc")
@@ -28,6 +32,11 @@ STORY: Final = [
     {"assert": "separate", "a": "customer_id:ANN", "b": "uid:phone", "reason": "not hers"},
     {"event_id": "8"},
 ]
+
+
+ANSWERED: Final = make_event("answered", "uid:phone")
+RECONCILED: Final = reconciled_entry(reconciled_event(1, ANSWERED, "of_", 0), ANSWERED, Profile(1, bytes(16), 0))
+"""What a file never has: an event that was answered while the store was away."""
 
 
 def members(items: Iterable[dict[str, Any]]) -> set[str]:
@@ -62,11 +71,12 @@ def test_resolve_prints_the_documented_members(resolved: dict[str, Any]) -> None
 
 def test_entries_of_the_ledger_have_the_documented_members(resolved: dict[str, Any]) -> None:
     documented = table(TEXT, "Entries of the ledger")
-    kinds = {entry["kind"] for entry in resolved["ledger"]}
-    assert kinds == {"created", "merged", "split", "shared"}
+    found = [*resolved["ledger"], RECONCILED.public()]
+    kinds = {entry["kind"] for entry in found}
+    assert kinds == {"created", "merged", "split", "shared", "reconciled"}
     for kind in kinds:
         expected = {name for name, cells in documented.items() if cells[0] == "all" or kind in cells[0].split(", ")}
-        assert members(entry for entry in resolved["ledger"] if entry["kind"] == kind) == expected - {"seq"}
+        assert members(entry for entry in found if entry["kind"] == kind) == expected - {"seq"}
     facts = {name for entry in resolved["ledger"] for fact in entry.get("facts", ()) for name in fact}
     assert all(f"`{name}`" in documented["facts"][1] for name in facts)
 

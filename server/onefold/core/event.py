@@ -17,6 +17,9 @@ IDENTITY_LINK: Final = "identity_link"
 PAGE_VIEW: Final = "page_view"
 CONSENT_UPDATE: Final = "consent_update"
 
+BROWSER_SOURCES: Final = ("sensor", "cross_domain")
+"""Senders that are pages: they are never told a profile id."""
+
 OPERATOR: Final = "operator"
 """The source of assertions; no sender may call itself that."""
 

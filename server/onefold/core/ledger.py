@@ -11,12 +11,12 @@ import msgspec
 
 from onefold.core.decision import Decision
 from onefold.core.event import Event
-from onefold.core.graph import Graph
+from onefold.core.graph import Graph, Profile
 from onefold.core.identifiers import Identifier
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One change: created, merged, split or shared. `at` is the event's time in ms, `profiles` the
+    """One change: created, merged, split, shared or reconciled. `at` is the event's time in ms, `profiles` the
     public ids concerned.
     """
 
@@ -74,6 +74,13 @@ def shared_entry(graph: Graph, identifier: Identifier, rule: str | None, keys: I
     ids = [graph.profiles[key].id for key in keys]
     body = {"identifier": str(identifier), "rule": rule, "profiles": ids}
     return Entry("shared", event.ts, event.event_id, tuple(ids), body)
+
+
+def reconciled_entry(note: Event, answered: Event, profile: Profile) -> Entry:
+    """An event was answered with a fallback id while the store was away; it belongs to this profile."""
+    fallback: str = note.body["fallback"]
+    body = {"fallback": fallback, "profile": profile.id, "answered_event_id": answered.event_id}
+    return Entry("reconciled", note.ts, note.event_id, (fallback, profile.id), body)
 
 
 def _shared(graph: Graph, decision: Decision, event: Event) -> list[Entry]:

@@ -5,7 +5,7 @@ where past entries are read.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -13,15 +13,21 @@ from onefold.core.assertions import ASSERTED, ASSERTION, Assertion, Assertions
 from onefold.core.consent import Permitted, readmit
 from onefold.core.decision import Decision
 from onefold.core.event import OPERATOR, Event
-from onefold.core.graph import Graph, Node, NotLoaded
+from onefold.core.graph import Graph, Node, NotLoaded, Profile
 from onefold.core.heal import Past, carry_out, reresolve
-from onefold.core.identifiers import Identifier
-from onefold.core.ledger import Entry, entries, shared_entry
-from onefold.core.resolve import resolve
+from onefold.core.identifiers import Identifier, stand_in
+from onefold.core.ledger import Entry, entries, reconciled_entry, shared_entry
+from onefold.core.resolve import admit, resolve
 from onefold.core.rules import Rules
 from onefold.errors import OnefoldError
 
 Answer = TypeVar("Answer")
+
+RECONCILED: Final = "reconciled"
+"""The kind of a journal entry that says: an event was answered with a fallback id, look where it belongs now."""
+
+RECONCILED_PREFIX: Final = "reconciled:"
+"""Before an event's id it is the id of the entry that reconciles it, so that none is reconciled twice."""
 
 
 class Archive(Protocol):
@@ -60,6 +66,21 @@ def assertion_event(said: Assertion, event_id: str, now: int) -> Event:
         source=OPERATOR,
         verified=True,
         body=body,
+    )
+
+
+def reconciled_event(seq: int, answered: Event, fallback: str, now: int) -> Event:
+    """The journal's note that the event at position `seq` was answered with a fallback id. It repeats no identifier."""
+    return Event(
+        event_id=RECONCILED_PREFIX + answered.event_id,
+        kind=RECONCILED,
+        ts=now,
+        received_at=now,
+        identifiers=(),
+        tier="T0",
+        source=OPERATOR,
+        verified=True,
+        body={"entry": seq, "fallback": fallback},
     )
 
 
@@ -109,6 +130,27 @@ class Advance:
         healed = carry_out(self.graph, plan, past, event, seq)
         self._archive.move(healed.keys, healed.attributed)
         return healed.entries
+
+    def reconcile(self, note: Event, answered: Event) -> list[Entry]:
+        """Say which profile an event that was answered with a fallback id belongs to, where it is another one."""
+        profile = self._belonging(answered)
+        if profile is None or profile.id == note.body["fallback"] or not self._ledger:
+            return []
+        return [reconciled_entry(note, answered, profile)]
+
+    def _belonging(self, event: Event) -> Profile | None:
+        """The profile of the first of an event's identifiers that has one, or of what stands in for it."""
+        admitted, _ = admit(event, self.rules)
+        for identifier in admitted:
+            node = self.node(identifier)
+            if node is not None and node.shared:
+                node = self.node(stand_in(identifier, event.session_id))
+            if node is not None and (owner := node.owner) is not None:
+                return self._profile(owner)
+        return None
+
+    def _profile(self, key: int) -> Profile:
+        return self._loading(lambda: self.graph.profile(key))
 
     # Assertions.
 

@@ -14,18 +14,28 @@ import structlog
 from onefold.core.assertions import Assertion, Assertions
 from onefold.core.consent import Permitted
 from onefold.core.decision import Decision
-from onefold.core.event import OPERATOR, Event
+from onefold.core.event import BROWSER_SOURCES, OPERATOR, Event
 from onefold.core.graph import Graph, NotLoaded
 from onefold.core.heal import Past
-from onefold.core.identifiers import Identifier, stand_in
+from onefold.core.identifiers import Identifier, profile_id, stand_in
 from onefold.core.ledger import Entry
+from onefold.core.resolve import resolve
 from onefold.core.rules import Rules
-from onefold.engine.advance import Advance, Advanced, assertion_event, assertion_of
-from onefold.engine.groupcommit import GroupCommit
+from onefold.engine.advance import (
+    RECONCILED_PREFIX,
+    Advance,
+    Advanced,
+    assertion_event,
+    assertion_of,
+    reconciled_event,
+)
+from onefold.engine.groupcommit import GroupCommit, Overdue
 from onefold.engine.history import CURRENT_RULES, FIRST_RULES, RULES_CHANGED
+from onefold.engine.spool import Spool, Spooled
 from onefold.errors import PROBLEMS, OnefoldError
 from onefold.store.database import Database, Transaction
 from onefold.store.graph_store import (
+    NEVER_KEPT,
     Written,
     add_assertion,
     add_journal,
@@ -37,6 +47,8 @@ from onefold.store.graph_store import (
     load_profiles,
     move_journal,
     save_graph,
+    unkept,
+    written_as,
     written_of,
 )
 from onefold.store.names import Names
@@ -47,28 +59,106 @@ log = structlog.get_logger()
 class Taken(msgspec.Struct, frozen=True):
     """What became of one event. `duplicate`: its id was in the journal already. `failed`: our fault,
     nothing changed.
+
+    `spooled`: the store is slow or away, and the event waits on disk for its turn. The decision is then what can be
+    said without the graph: what was dropped and why, no profile. `fallback` is the id to answer a back end with until
+    the ledger says which profile it is (`reconciled`); a browser is never told any id.
     """
 
     decision: Decision | None = None
     duplicate: bool = False
     failed: bool = False
+    spooled: bool = False
+    fallback: str | None = None
 
 
 class Ingest:
     """Takes permitted events from many threads at once and commits them in groups; assertions take their turn too."""
 
-    def __init__(self, database: Database, rules: Rules, secret: bytes, most: int = 256) -> None:
+    def __init__(
+        self,
+        database: Database,
+        rules: Rules,
+        secret: bytes,
+        most: int = 256,
+        spool: Spool | None = None,
+        budget_ms: int = 250,
+    ) -> None:
         self._database = database
         self._rules = rules
         self._secret = secret
         self._assertions: tuple[int, Assertions] = (0, Assertions())
         self._group: GroupCommit[Permitted, Taken] = GroupCommit(self._commit, most)
+        self._spool = spool
+        self._budget_seconds = budget_ms / 1000
+        self.store_away = False
+        """Whether the last commit failed or is overdue; nobody waits for the store then, until it has shown itself."""
 
     def take(self, events: Sequence[Permitted]) -> list[Taken]:
-        """Resolve and store events in order; returns once they are durable. Raises `unavailable` when
-        they cannot be.
+        """Resolve and store events in order; returns once they are durable.
+
+        With a spool, events that are not committed within the budget go there. Raises `unavailable` when they can be
+        kept nowhere.
         """
-        return self._group.submit(events)
+        if self._spool is None:
+            return self._group.submit(events)
+        if not self.store_away:
+            try:
+                return self._group.submit_within(events, self._budget_seconds)
+            except Overdue:
+                self.store_away = True
+                log.warning("store_overdue", events=len(events))
+            except OnefoldError as error:
+                if error.code != "unavailable":
+                    raise
+        return self._defer(events, self._spool)
+
+    def take_late(self, events: Sequence[Permitted], seconds: float) -> list[Taken]:
+        """Resolve and store events that waited in the spool, each in its turn among those that arrive.
+
+        Raises Overdue after so many seconds, and `unavailable`; they are then to be brought again.
+        """
+        return self._group.submit_within(events, seconds)
+
+    def reconcile(self, answered: Mapping[str, str], now: int) -> None:
+        """Note in journal and ledger which profiles the fallback ids stand for that events were answered with.
+
+        `answered` has the fallback id for each event id; those that stand for themselves, and those noted already,
+        need no note. `now` is in ms.
+        """
+        if answered:
+            with self._database.transaction() as tx:
+                _Batch(tx, self._rules, self._secret, self._in_force(tx)).reconcile(answered, now)
+
+    def probe(self) -> None:
+        """See whether the store takes transactions again. Raises `unavailable`."""
+        with self._database.transaction() as tx:
+            tx.one("ping")
+        self.store_away = False
+
+    def close(self) -> None:
+        """Commit what was handed over, and end the thread that does."""
+        self._group.close()
+
+    def _defer(self, events: Sequence[Permitted], spool: Spool) -> list[Taken]:
+        """Keep events in the spool, but for those that are refused whatever the graph holds."""
+        taken = [self._foreseen(permitted) for permitted in events]
+        try:
+            spool.append([_spooled(p.event, t) for p, t in zip(events, taken, strict=True) if t.spooled])
+        except OSError as error:
+            detail = f"The store does not answer, and the spool cannot be written: {error.strerror or error}."
+            raise OnefoldError("unavailable", detail) from error
+        return taken
+
+    def _foreseen(self, permitted: Permitted) -> Taken:
+        """What can be said of an event without the graph: the decision that an empty one would give."""
+        decision = resolve(Graph(self._secret, assertions=self._assertions[1]), permitted, self._rules, 0)
+        if decision.outcome == "refused":
+            return Taken(decision)
+        told = permitted.event.source not in BROWSER_SOURCES and decision.identifiers
+        fallback = profile_id(self._secret, decision.identifiers[0]) if told else None
+        drops = tuple(step for step in decision.trace if step.action == "drop")
+        return Taken(Decision("recorded", trace=drops), spooled=True, fallback=fallback)
 
     def say(self, said: Assertion, now: int) -> Advanced:
         """Journal an assertion and let it take effect. `now` is in ms.
@@ -94,8 +184,11 @@ class Ingest:
         """Commit a batch; when it fails for another reason than the database's, each event on its own."""
         try:
             with self._database.transaction() as tx:
-                return _Batch(tx, self._rules, self._secret, self._in_force(tx)).take(batch)
+                taken = _Batch(tx, self._rules, self._secret, self._in_force(tx)).take(batch)
+            self.store_away = False
+            return taken
         except OnefoldError:
+            self.store_away = True
             raise
         except Exception:
             log.exception("batch_failed", events=len(batch))
@@ -121,6 +214,14 @@ def _check(said: Assertion, rules: Rules) -> None:
             raise OnefoldError(code, f"{said.kind}: {PROBLEMS[code][1]}.")
     if said.a == said.b:
         raise OnefoldError("conflict", f"{said.kind}: name two different identifiers.")
+
+
+def _spooled(event: Event, taken: Taken) -> Spooled:
+    """The event as the spool keeps it: without the values that the journal does not keep either."""
+    assert taken.decision is not None
+    emptied = {step.identifier: unkept(step) for step in taken.decision.trace if step.code in NEVER_KEPT}
+    kept = tuple(emptied.get(identifier, identifier) for identifier in event.identifiers)
+    return Spooled(msgspec.structs.replace(event, identifiers=kept), taken.fallback)
 
 
 class _Batch:
@@ -169,6 +270,15 @@ class _Batch:
         self._save()
         add_assertion(self._tx, self._seq)
         return advanced
+
+    def reconcile(self, answered: Mapping[str, str], now: int) -> None:
+        """Journal which profile each fallback id stands for, where it is another one."""
+        noted = known_events(self._tx, [RECONCILED_PREFIX + event_id for event_id in answered])
+        for written in written_as(self._tx, self._names, answered):
+            note = reconciled_event(written.seq, written.event, answered[written.event.event_id], now)
+            if note.event_id not in noted and (entries := self._advance.reconcile(note, written.event)):
+                self._write(note, Decision("recorded"), entries)
+        self._save()
 
     def note_rules(self, document: Mapping[str, Any], now: int) -> None:
         """Journal other rules."""

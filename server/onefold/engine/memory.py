@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 from onefold.core.assertions import ASSERTION
 from onefold.core.consent import Permitted, readmit
+from onefold.core.decision import Decision
 from onefold.core.event import Event
 from onefold.core.graph import Graph, NotLoaded
 from onefold.core.heal import Past
 from onefold.core.identifiers import STAND_IN, Identifier
 from onefold.core.rules import Rules
-from onefold.engine.advance import Advance, Advanced, assertion_of
+from onefold.engine.advance import RECONCILED, Advance, Advanced, assertion_of
 
 ReadBack = Callable[[Sequence[int]], Past]
 
@@ -48,6 +49,9 @@ class MemoryRun:
         if event.kind == ASSERTION:
             advanced = self._advance.say(assertion_of(event), event, seq)
             self._belongs(seq, advanced.decision.profile)
+        elif event.kind == RECONCILED:
+            ((_, answered),) = self._read_back([event.body["entry"]])
+            advanced = Advanced(Decision("recorded"), self._advance.reconcile(event, answered))
         else:
             advanced = self._take_event(readmit(event), seq)
         self.graph.saved()

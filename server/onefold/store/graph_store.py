@@ -117,6 +117,12 @@ def written_at(reader: Reader, names: Names, positions: Sequence[int]) -> list[W
     return [written_from(row, names) for row in sorted(reader.each("journal_at", [(seq,) for seq in positions]))]
 
 
+def written_as(reader: Reader, names: Names, event_ids: Iterable[str]) -> list[Written]:
+    """The journal entries with these event ids, in order."""
+    wanted = [(pack_text(event_id),) for event_id in event_ids]
+    return [written_from(row, names) for row in sorted(reader.each("journal_as", wanted))]
+
+
 def move_journal(tx: Transaction, attributed: Mapping[int, int]) -> None:
     """Let journal entries belong to other profiles."""
     tx.write_each("move_journal", [(key, seq) for seq, key in attributed.items()])
@@ -219,15 +225,16 @@ def _profile_row(profile: Profile) -> tuple[Any, ...]:
 UNDECLARED: Final = "undeclared"
 """What the journal calls every type that the rules do not declare."""
 
-_NEVER_KEPT: Final = ("invalid_identifier", "unknown_identifier_type")
+NEVER_KEPT: Final = ("invalid_identifier", "unknown_identifier_type")
+"""The codes of identifiers whose values are never stored."""
 
 
 def _journal_row(written: Written, names: Names) -> tuple[Any, ...]:
     """A row of the journal. What was dropped as invalid or undeclared may be anything, so its value is not kept."""
     event, decision = written.event, written.decision
-    unkept = {step.identifier for step in decision.trace if step.code in _NEVER_KEPT}
-    trace = [_emptied(step) if step.code in _NEVER_KEPT else step for step in decision.trace]
-    kept = [identifier for identifier in event.identifiers if identifier not in unkept]
+    dropped = {step.identifier for step in decision.trace if step.code in NEVER_KEPT}
+    trace = [_emptied(step) if step.code in NEVER_KEPT else step for step in decision.trace]
+    kept = [identifier for identifier in event.identifiers if identifier not in dropped]
     return (
         written.seq,
         pack_text(event.event_id),
@@ -248,9 +255,14 @@ def _journal_row(written: Written, names: Names) -> tuple[Any, ...]:
 
 
 def _emptied(step: Step) -> Step:
-    """The step without its value, and without the name of an undeclared type: pages could fill the table of names."""
-    kind = UNDECLARED if step.code == "unknown_identifier_type" else step.identifier.type
-    return Step(step.action, Identifier(kind, ""), step.code, step.rule)
+    return Step(step.action, unkept(step), step.code, step.rule)
+
+
+def unkept(step: Step) -> Identifier:
+    """What is kept of an identifier that is not: its type, where that is declared. Pages could fill the table of names
+    with others.
+    """
+    return Identifier(UNDECLARED if step.code == "unknown_identifier_type" else step.identifier.type, "")
 
 
 def _body(event: Event) -> dict[str, Any]:

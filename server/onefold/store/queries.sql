@@ -81,6 +81,10 @@ from (values {int}) v cross join journal j where j.profile = v.column1
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
 from (values {int}) v cross join journal j where j.seq = v.column1
 
+-- journal_as: journal_event_id
+select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
+from (values {bytes}) v cross join journal j where j.event_id = v.column1
+
 -- move_journal: primary key of journal
 update journal set profile = ? where seq = ?
 

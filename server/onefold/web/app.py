@@ -10,6 +10,7 @@ from flask import Flask
 from onefold.config import Config, Secrets, load_secrets
 from onefold.core.rules import parse_rules
 from onefold.engine.ingest import Ingest
+from onefold.engine.spool import Spool
 from onefold.errors import ConfigError
 from onefold.store.database import Database
 from onefold.web import collect, health, live, logs, problems, sensor, tokens
@@ -33,9 +34,10 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     check_id_secret(database, secrets)
     app = Flask("onefold.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = collect.MAX_BODY_BYTES
-    ingest = Ingest(database, rules, secrets.id_secret)
+    spool = Spool(config.spool_folder)
+    ingest = Ingest(database, rules, secrets.id_secret, spool=spool, budget_ms=config.store.commit_budget_ms)
     ingest.adopt(config.rules, now_ms())
-    state = app.extensions["onefold"] = State(config, rules, secrets, database, ingest)
+    state = app.extensions["onefold"] = State(config, rules, secrets, database, ingest, spool)
     problems.register(app)
     for blueprint in (collect.blueprint, tokens.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)

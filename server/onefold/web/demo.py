@@ -13,7 +13,7 @@ from onefold.config import CONFIG_VARIABLE
 from onefold.errors import OnefoldError
 from onefold.web.app import create_app
 from onefold.web.problems import problem
-from onefold.web.serving import configured, die_with_parent
+from onefold.web.serving import configured, die_with_parent, looked_after
 
 BRANDS: Final = ("brand-a", "brand-b", "blog")
 PORT_VARIABLE: Final = "ONEFOLD_DEMO_PORT"
@@ -59,7 +59,7 @@ def application() -> Application:
     """All four applications behind one door."""
     die_with_parent()
     at = urls(int(os.environ[PORT_VARIABLE]))
-    hosts: dict[str, Application] = {"id.localhost": create_app(configured(), demo=True).wsgi_app}
+    hosts: dict[str, Application] = {"id.localhost": looked_after(create_app(configured(), demo=True)).wsgi_app}
     for brand in BRANDS:
         site = create_site(brand, at["id"], {name: at[name] for name in BRANDS})
         hosts[f"{brand}.localhost"] = site.wsgi_app

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from granian.log import LogLevels
 from onefold.config import CONFIG_VARIABLE, Config, load_config
 from onefold.errors import ConfigError
 from onefold.web.app import create_app
+from onefold.web.state import State
 
 MIGRATE_VARIABLE: Final = "ONEFOLD_MIGRATE"
 _THREADS: Final = 16
@@ -26,7 +28,15 @@ _PARENT_CHECK_SECONDS: Final = 0.25
 def endpoint() -> Flask:
     """The endpoint of this process, as the environment describes it."""
     die_with_parent()
-    return create_app(configured(), migrate=os.environ.get(MIGRATE_VARIABLE) != "no")
+    return looked_after(create_app(configured(), migrate=os.environ.get(MIGRATE_VARIABLE) != "no"))
+
+
+def looked_after(app: Flask) -> Flask:
+    """The application of a worker: what waits in the spool is brought to the store, and all is closed in the end."""
+    state: State = app.extensions["onefold"]
+    state.reconciler.start()
+    Finalize(None, state.close, exitpriority=1)  # atexit is not run in a worker that was forked
+    return app
 
 
 def configured() -> Config:

@@ -11,6 +11,8 @@ from flask import current_app
 from onefold.config import Config, Secrets
 from onefold.core.rules import Rules
 from onefold.engine.ingest import Ingest
+from onefold.engine.reconcile import Reconciler
+from onefold.engine.spool import Spool
 from onefold.engine.tokens import TokenDesk
 from onefold.store.database import Database
 from onefold.web.events import Answer
@@ -30,7 +32,9 @@ class Turned(msgspec.Struct, frozen=True):
 class State:
     """The configuration, the rules, the secrets, the database, the engine, the rate limits, and the last refusals."""
 
-    def __init__(self, config: Config, rules: Rules, secrets: Secrets, database: Database, ingest: Ingest) -> None:
+    def __init__(
+        self, config: Config, rules: Rules, secrets: Secrets, database: Database, ingest: Ingest, spool: Spool
+    ) -> None:
         self.config = config
         self.rules = rules
         self.secrets = secrets
@@ -38,7 +42,16 @@ class State:
         self.ingest = ingest
         self.desk = TokenDesk(database)
         self.limits = TokenLimits(config.tokens)
+        self.spool = spool
+        self.reconciler = Reconciler(ingest, spool)
         self.turned_away: deque[Turned] = deque(maxlen=50)
+
+    def close(self) -> None:
+        """Finish what was taken, and let go of the spool and the database."""
+        self.reconciler.stop()
+        self.ingest.close()
+        self.spool.close()
+        self.database.close()
 
     def turn_away(self, site: str, kind: str, code: str, detail: str) -> None:
         """Remember a refusal for the live page."""
