@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from onefold.cli import main
 from onefold.config import load_config
+from onefold.core.keys import KEY_PATTERN
 from onefold.core.rules import default_rules
 from onefold.engine.ingest import Ingest
 from onefold.store.database import Database
@@ -253,6 +254,81 @@ def test_a_file_that_is_no_database_exits_with_3(elsewhere: Path) -> None:
 def test_asking_where_there_is_no_database_exits_with_3_and_makes_none(elsewhere: Path, arguments: list[str]) -> None:
     result = run(*arguments, "--db", "sqlite:///not-there.db")
     assert (result.exit_code, result.stdout) == (3, "")
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_init_makes_a_database_and_a_first_key(elsewhere: Path) -> None:
+    printed = run("init").stdout
+    (key,) = [line for line in printed.splitlines() if KEY_PATTERN.fullmatch(line)]
+    (listed,) = json.loads(run("keys", "list", "--json").stdout)
+    assert (listed["id"], listed["name"], listed["scopes"]) == (key[:12], "first", ["read", "write"])
+
+
+def test_init_leaves_a_database_that_is_there_to_its_operator(elsewhere: Path) -> None:
+    run("migrate")
+    before = (elsewhere / "onefold.db").read_bytes()
+    printed = run("init").stdout
+    assert KEY_PATTERN.search(printed) is None
+    assert "onefold keys create" in printed
+    assert (elsewhere / "onefold.db").read_bytes() == before
+
+
+def test_init_makes_no_key_on_a_server_that_may_not_be_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEFOLD_STORE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    result = run("init")
+    assert result.exit_code == 0
+    assert KEY_PATTERN.search(result.stdout) is None
+
+
+# keys
+
+
+def test_a_key_is_printed_alone_so_that_a_script_can_keep_it(elsewhere: Path) -> None:
+    run("migrate")
+    result = run("keys", "create", "crm", "--scope", "write", "--scope", "admin")
+    assert KEY_PATTERN.fullmatch(result.stdout.removesuffix("\n"))
+    assert "not shown again" in result.stderr
+    (listed,) = json.loads(run("keys", "list", "--json").stdout)
+    assert listed["scopes"] == ["write", "admin"]
+    assert (listed["last_used"], listed["revoked_at"]) == (None, None)
+
+
+def test_the_list_of_keys_shows_no_key(elsewhere: Path) -> None:
+    run("migrate")
+    keys = [run("keys", "create", name).stdout.strip() for name in ("crm", "shop")]
+    run("keys", "revoke", "crm")
+    for listed in (run("keys", "list").stdout, run("keys", "list", "--json").stdout):
+        assert [key[:12] in listed for key in keys] == [True, True]
+        assert [key[13:] in listed for key in keys] == [False, False]
+    assert len(run("keys", "list").stdout.splitlines()) == 3
+
+
+def test_a_list_without_keys_says_how_to_make_one(elsewhere: Path) -> None:
+    run("migrate")
+    assert "onefold keys create" in run("keys", "list").stderr
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+
+
+def test_a_key_is_revoked_once(elsewhere: Path) -> None:
+    run("migrate")
+    key = run("keys", "create", "crm").stdout.strip()
+    assert run("keys", "revoke", key).stdout == f"Revoked {key[:12]} (crm).\n"
+    again = run("keys", "revoke", key)
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert key[13:] not in again.stderr
+
+
+def test_a_name_that_is_taken_exits_with_1_and_one_that_misleads_with_2(elsewhere: Path) -> None:
+    run("migrate")
+    run("keys", "create", "crm")
+    assert run("keys", "create", "crm").exit_code == 1
+    assert run("keys", "create", "a\nb").exit_code == 2
+    assert run("keys", "create", "crm2", "--scope", "everything").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["create", "crm"], ["list"], ["revoke", "crm"]])
+def test_keys_of_a_database_that_is_not_there_exit_with_3_and_make_none(elsewhere: Path, arguments: list[str]) -> None:
+    assert run("keys", *arguments).exit_code == 3
     assert list(elsewhere.iterdir()) == []
 
 

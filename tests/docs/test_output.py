@@ -116,6 +116,11 @@ def test_explain_prints_the_documented_members() -> None:
 
 
 @pytest.mark.usefixtures("database")
+def test_the_list_of_keys_has_the_documented_members() -> None:
+    assert members(json.loads(run("keys", "list", "--json"))) == set(table(TEXT, "onefold keys list --json"))
+
+
+@pytest.mark.usefixtures("database")
 def test_ledger_prints_one_entry_a_line_with_its_position() -> None:
     entries = [json.loads(line) for line in run("ledger", "--json").splitlines()]
     assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))

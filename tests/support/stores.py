@@ -13,7 +13,8 @@ import psycopg
 from onefold.store.database import Database, Row
 from support.postgres import postgres_server
 
-TABLES: Final = ("journal", "assertion", "identifier", "shared_link", "profile", "ledger", "token", "name", "meta")
+_GRAPH: Final = ("journal", "assertion", "identifier", "shared_link", "profile", "ledger")
+TABLES: Final = (*_GRAPH, "token", "secret_key", "name", "meta")
 
 NewDatabase = Callable[[], AbstractContextManager[Database]]
 

@@ -1,6 +1,7 @@
 """Commands that set Onefold up and run it: demo, serve, init, migrate."""
 
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from onefold.cli.base import DEFAULT_CONFIG, command, config_option, configuration, db_option
 from onefold.config import load_config, load_secrets
 from onefold.core.rules import parse_rules
+from onefold.engine.keys import create_key
 from onefold.errors import ConfigError
 from onefold.store.database import Database
 
@@ -92,7 +94,7 @@ limit = 5                       # a sixth address on one browser is somebody els
 @click.option("--origin", default="https://www.example.com", show_default=True, help="Your website's origin.")
 @click.option("--region", help="The country of your visitors' phone numbers, e.g. NL; put into the script tag.")
 def init(url: str, origin: str, region: str | None) -> None:
-    """Write onefold.toml, create the secrets, and print the script tag to paste."""
+    """Write onefold.toml, create the secrets, a database and a first key, and print the script tag to paste."""
     if region is not None and region not in SUPPORTED_REGIONS:
         raise ConfigError(f"--region: {region} is no country with phone numbers; give two capital letters (ISO 3166)")
     if DEFAULT_CONFIG.exists():
@@ -100,6 +102,7 @@ def init(url: str, origin: str, region: str | None) -> None:
     DEFAULT_CONFIG.write_text(_FIRST_CONFIG.format(url=url.rstrip("/"), origin=origin.rstrip("/")), encoding="utf-8")
     try:
         config = load_config(DEFAULT_CONFIG, {})
+        store = load_config(DEFAULT_CONFIG).store
     except ConfigError:
         DEFAULT_CONFIG.unlink()
         raise
@@ -108,7 +111,17 @@ def init(url: str, origin: str, region: str | None) -> None:
     click.echo("Paste this into every page:\n")
     click.echo(script_tag(config.server.public_url, region))
     click.echo(_pinned(config.server.public_url, region))
+    click.echo(f"\n{_first_key(Database(store.url))}")
     click.echo("\nThen run: onefold serve")
+
+
+def _first_key(database: Database) -> str:
+    """A key for a database that is made here; one that is there already, or on a server, is left to its operator."""
+    if not database.url.startswith("sqlite:") or database.exists():
+        return f"For a back end, make a secret key in {database.name}: onefold migrate && onefold keys create backend"
+    database.migrate()
+    key = create_key(database, "first", ("read", "write"), time.time_ns() // 1_000_000)
+    return f"Your back end's secret key, which is not shown again (see onefold keys):\n\n{key}"
 
 
 def script_tag(endpoint: str, region: str | None = None) -> str:

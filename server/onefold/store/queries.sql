@@ -115,6 +115,25 @@ select uid, source_site, target_site, tier, minted_at, expires_at from token whe
 delete from token where event_id in (select event_id from token where expires_at < ? order by expires_at limit ?)
 returning event_id
 
+-- add_key: primary key of secret_key
+insert into secret_key (id, name, digest, scopes, created_at) values (?, ?, ?, ?, ?)
+
+-- find_key: primary key of secret_key
+select id, name, digest, scopes, created_at, last_used, revoked_at from secret_key where id = ?
+
+-- keys: a scan of a table with a few dozen rows, for the command line
+select id, name, digest, scopes, created_at, last_used, revoked_at from secret_key order by created_at, id
+
+-- revoke_key: primary key of secret_key
+update secret_key set revoked_at = ? where id = ? and revoked_at is null
+
+-- note_key_use: primary key of secret_key
+update secret_key set last_used = ? where id = ? and coalesce(last_used, 0) < ?
+
+-- profiles_of_events: journal_event_id, then the primary key of profile twice
+select j.event_id, coalesce(s.id, p.id) from (values {bytes}) v cross join journal j
+join profile p on p.key = j.profile left join profile s on s.key = p.merged_into where j.event_id = v.column1
+
 -- newest_journal: the end of the primary key
 select seq, event_id, received_at, ts, kind, site, source, tier, verified, session, identifiers, outcome, profile, trace, body
 from journal order by seq desc limit ?
