@@ -228,6 +228,7 @@ def _check_keys(at: str, table: Mapping[str, Any], known: Any) -> None:
 
 _TOKEN_KEYS: Final = "token_keys"
 _TOKEN_KEYS_KEPT: Final = 3
+_HASH_SALT: Final = "hash_salt"
 TOKEN_KEYS_VARIABLE: Final = f"{ENV_PREFIX}TOKEN_KEYS"
 """The environment variable that may hold the keys that sign cross-domain tokens: the newest first, commas between."""
 
@@ -236,19 +237,22 @@ class Secrets(msgspec.Struct, frozen=True):
     """`id_secret` derives profile ids: lose it, and a rebuild gives every profile another id.
 
     `claim_secrets` holds one for each site: its back end signs with it who is on the page. `token_keys` sign
-    cross-domain tokens: the first one signs, all of them are accepted.
+    cross-domain tokens: the first one signs, all of them are accepted. `hash_salt` stands before what is hashed: the
+    same as the sensor's `data-salt`, empty where there is none.
     """
 
     id_secret: bytes
     claim_secrets: dict[str, bytes]
     token_keys: tuple[bytes, ...]
+    hash_salt: str = ""
 
 
 def load_secrets(path: Path, sites: Iterable[Site] = (), environment: Mapping[str, str] | None = None) -> Secrets:
     """The secrets from the file, which is created with mode 0600 and completed as needed, or from the environment.
 
     `ONEFOLD_ID_SECRET`, `ONEFOLD_CLAIM_SECRET_{SITE}` and `ONEFOLD_TOKEN_KEYS` outrank the file; when all are given no
-    file is made. Raises ConfigError where others can read the file.
+    file is made or read. The same holds for `ONEFOLD_HASH_SALT`, but a salt is never made. Raises ConfigError where
+    others can read the file.
     """
     env = os.environ if environment is None else environment
     variables = {"id_secret": f"{ENV_PREFIX}ID_SECRET", _TOKEN_KEYS: TOKEN_KEYS_VARIABLE}
@@ -256,12 +260,13 @@ def load_secrets(path: Path, sites: Iterable[Site] = (), environment: Mapping[st
     given = {name: env[variable] for name, variable in variables.items() if variable in env}
     missing = [name for name in variables if name not in given]
     found = {**_secrets_file(path, missing), **given} if missing else given
+    salt = env.get(f"{ENV_PREFIX}HASH_SALT", found.pop(_HASH_SALT, ""))
     token_keys = _listed(found[_TOKEN_KEYS])
     for name, text in [*found.items(), *((_TOKEN_KEYS, key) for key in token_keys)]:
         if len(text) < 16:
             raise ConfigError(f"{name} is too short; use at least 32 random characters")
     claims = {name.partition(".")[2]: text.encode() for name, text in found.items() if "." in name}
-    return Secrets(found["id_secret"].encode(), claims, tuple(key.encode() for key in token_keys))
+    return Secrets(found["id_secret"].encode(), claims, tuple(key.encode() for key in token_keys), salt)
 
 
 def rotate_token_key(path: Path) -> int:
@@ -286,14 +291,14 @@ def claim_variable(site: str) -> str:
 
 
 def _secrets_file(path: Path, names: list[str]) -> dict[str, str]:
-    """These secrets from the file; those it lacks are made and added."""
+    """These secrets from the file, those it lacks made and added; and the salt, if it has one."""
     stored = _read_secrets(path) if path.exists() else {}
     fresh = {name: random_source.token_urlsafe(32) for name in names if name not in stored}
     if fresh and stored and "id_secret" in fresh:
         raise ConfigError(f"{path} has no id_secret; restore the file from your backup")
     if fresh:
         _write_secrets(path, {**stored, **fresh})
-    return {name: {**stored, **fresh}[name] for name in names}
+    return {name: text for name, text in {**stored, **fresh}.items() if name in (*names, _HASH_SALT)}
 
 
 def _read_secrets(path: Path) -> dict[str, str]:

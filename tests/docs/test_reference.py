@@ -114,12 +114,15 @@ def test_the_configuration_that_the_page_shows_is_valid(tmp_path: Path) -> None:
 
 def test_every_secret_is_documented_with_its_variable(tmp_path: Path) -> None:
     documented = table(CONFIGURATION, "Secrets")
-    assert {name.split(".")[0] for name in documented} == {"id_secret", "claim_secret", "token_keys"}
-    assert {field.name for field in msgspec.structs.fields(Secrets)} == {"id_secret", "claim_secrets", "token_keys"}
+    assert {name.split(".")[0] for name in documented} == {"id_secret", "claim_secret", "token_keys", "hash_salt"}
+    fields = {field.name for field in msgspec.structs.fields(Secrets)}
+    assert fields == {"id_secret", "claim_secrets", "token_keys", "hash_salt"}
     given = {cells[0].strip("`"): f"the documented {name}" for name, cells in documented.items()}
     secrets = load_secrets(tmp_path / "none", [Site("site")], given)
     claims = {"site": b"the documented claim_secret.SITE"}
-    assert secrets == Secrets(b"the documented id_secret", claims, (b"the documented token_keys",))
+    assert secrets == Secrets(
+        b"the documented id_secret", claims, (b"the documented token_keys",), "the documented hash_salt"
+    )
 
 
 # Rules.

@@ -2,12 +2,12 @@
 
 import json
 import os
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 import click
 
 from onefold.cli.base import NO, command, json_option, named_rules, stop
-from onefold.core.normalize import KINDS, Kind, normalize, sha256_hex
+from onefold.core.normalize import KINDS, REFUSED, Kind, normalize, sha256_hex
 from onefold.core.rules import default_rules
 from onefold.engine.resolve_file import resolve_lines
 from onefold.errors import ConfigError
@@ -45,17 +45,10 @@ def hash_command(
         stop(NO, f"refused: {result['reason']}")
 
 
-_REASONS: Final[dict[str, str]] = {
-    "email": "an email address has one @ with something on both sides, and no white space inside",
-    "phone": "not a possible phone number; without + it needs a region",
-    "name": "nothing is left of the name",
-}
-
-
 def _hashed(kind: Kind, value: str, region: str | None, salt: str) -> dict[str, str | None]:
     normalized = normalize(kind, value, region)
     if normalized is None:
-        return {"normalized": None, "sha256": None, "reason": _REASONS[kind]}
+        return {"normalized": None, "sha256": None, "reason": REFUSED[kind]}
     return {"normalized": normalized, "sha256": sha256_hex(normalized, salt)}
 
 

@@ -20,6 +20,12 @@ CONSENT_UPDATE: Final = "consent_update"
 BROWSER_SOURCES: Final = ("sensor", "cross_domain")
 """Senders that are pages: they are never told a profile id."""
 
+SERVER: Final = "server"
+"""The source of what came over the server plane."""
+
+FILE: Final = "file"
+"""The source of what an operator read from a file."""
+
 OPERATOR: Final = "operator"
 """The source of assertions; no sender may call itself that."""
 

@@ -19,6 +19,12 @@ from onefold.core._unicode14 import LATER, STAND_INS
 NORMALIZATION: Final = "uiaf-1"
 Kind = Literal["email", "phone", "name"]
 KINDS: Final[tuple[Kind, ...]] = ("email", "phone", "name")
+REFUSED: Final[dict[Kind, str]] = {
+    "email": "an email address has one @ with something on both sides, and no white space inside",
+    "phone": "not a possible phone number; without + it needs a region",
+    "name": "nothing is left of the name",
+}
+"""Why a value was refused, in words that do not repeat it."""
 
 # The White_Space property of Unicode: neither str.strip() nor JavaScript's trim() is exactly this.
 _SPACE: Final = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"

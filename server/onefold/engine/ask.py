@@ -8,7 +8,7 @@ import msgspec
 from onefold.core.decision import Step
 from onefold.core.graph import Node, Profile
 from onefold.core.heal import Plan
-from onefold.core.identifiers import PROFILE_ID_PATTERN, STAND_IN, Identifier
+from onefold.core.identifiers import PROFILE_ID_PATTERN, STAND_IN, Identifier, unpack_profile_id
 from onefold.core.rules import Rules
 from onefold.core.tokens import places
 from onefold.engine.history import Journal
@@ -17,7 +17,7 @@ from onefold.errors import OnefoldError
 from onefold.store.database import Database, Reader, Row
 from onefold.store.graph_store import Written
 from onefold.store.names import Names
-from onefold.store.packing import unpack_text
+from onefold.store.packing import pack_text, unpack_text
 
 Purpose = Literal["advertising", "analytics"]
 Trust = Literal["verified"]
@@ -110,6 +110,13 @@ def _fits(written: Written, purpose: Purpose | None, trust: Trust | None) -> boo
     if purpose == "advertising" and written.event.tier not in ("T0", "T1"):
         return False
     return trust is None or written.event.verified
+
+
+def profiles_of_events(database: Database, event_ids: Iterable[str]) -> dict[str, str]:
+    """The id of the profile that each of these events belongs to now; those that belong to nobody are left out."""
+    with database.snapshot() as reader:
+        rows = reader.each("profiles_of_events", [(pack_text(event_id),) for event_id in event_ids])
+    return {unpack_text(event_id): unpack_profile_id(digest) for event_id, digest in rows}
 
 
 def describe(situation: Situation, found: Profile) -> dict[str, Any]:

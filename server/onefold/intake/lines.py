@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from onefold.core.assertions import Assertion, AssertionKind
-from onefold.core.event import IDENTITY_LINK, Event
+from onefold.core.event import FILE, IDENTITY_LINK, Event
 from onefold.core.identifiers import Identifier
 from onefold.errors import OnefoldError
 from onefold.intake import uiaf
@@ -17,7 +17,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     identifiers: dict[str, str | int | list[str | int] | None]
     event_id: str | int | None = None
     ts: int = 0
-    source: str = "file"
+    source: str = FILE
     session_id: str | None = None
     verified: bool = False
 
@@ -41,7 +41,7 @@ def parse(text: bytes, number: int) -> Event | Assertion:
     if isinstance(raw, dict) and "assert" in raw:
         return _assertion(raw)
     if isinstance(raw, dict) and "event" in raw:
-        return uiaf.parse(raw, _FAR_FUTURE_MS, source="file")
+        return uiaf.parse(raw, _FAR_FUTURE_MS, source=FILE)
     return _plain(raw, number)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
-from onefold.core.event import CONSENT_UPDATE, IDENTITY_LINK, Event, Signal, Tier
+from onefold.core.event import CONSENT_UPDATE, FILE, IDENTITY_LINK, SERVER, Event, Signal, Tier
 from onefold.core.identifiers import SHA256_PATTERN, Identifier
 from onefold.core.redact import looks_like_email, redact, redact_url
 from onefold.errors import OnefoldError
@@ -71,6 +71,9 @@ class _Message(msgspec.Struct):
     meta: _Meta | None = msgspec.field(name="_meta", default=None)
 
 
+TRAITS: Final = "traits"
+"""The member that raw values come in, from back ends: no page should send it, and nothing ever keeps it."""
+
 _KNOWN: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_Message))
 _KNOWN_META: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_Meta))
 
@@ -115,7 +118,7 @@ def parse(raw: Any, received_at: int, site: str = "", source: str = "sensor") ->
     `received_at` is in ms and bounds how far in the future the event may claim to be. Raises OnefoldError:
     `invalid_event` with the member's path, or `too_large`.
     """
-    _check_size(raw)
+    check_size(raw)
     message = _convert(raw)
     if message.event is None:
         raise OnefoldError("invalid_event", "Say what happened: event.", "event")
@@ -126,7 +129,7 @@ def parse(raw: Any, received_at: int, site: str = "", source: str = "sensor") ->
         kind=message.event,
         ts=_time(meta.ts, received_at),
         received_at=received_at,
-        identifiers=_identifiers(message, _uid(identity.uid), source),
+        identifiers=_identifiers(message, _uid(message, identity.uid, source), source),
         tier=meta.tier,
         signals=_signals(message.consent),
         session_id=_id("identity.session_id", identity.session_id),
@@ -136,7 +139,8 @@ def parse(raw: Any, received_at: int, site: str = "", source: str = "sensor") ->
     )
 
 
-def _check_size(raw: Any) -> None:
+def check_size(raw: Any) -> None:
+    """Raise `invalid_event` for what is no object or cannot be kept, `too_large` for more than 64 KiB."""
     if not isinstance(raw, dict):
         raise OnefoldError("invalid_event", "An event is a JSON object.")
     _check_text(raw, MAX_DEPTH)
@@ -185,11 +189,16 @@ def _convert(raw: Any) -> _Message:
 def _event_id(message: _Message, raw: Any) -> str:
     """The sender's id; without one, an id made of the content, so that a repeated delivery is recognised."""
     if message.event_id is None:
-        digest = hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest()
-        return str(uuid.UUID(bytes=digest[:16]))
+        return content_id(raw)
     if not message.event_id:
         raise OnefoldError("invalid_event", "event_id must not be empty.", "event_id")
     return _id("event_id", message.event_id) or ""
+
+
+def content_id(raw: Any) -> str:
+    """An id for plain JSON data: the same for the same content."""
+    digest = hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest()
+    return str(uuid.UUID(bytes=digest[:16]))
 
 
 def _time(ts: int | None, received_at: int) -> int:
@@ -200,7 +209,10 @@ def _time(ts: int | None, received_at: int) -> int:
     return ts
 
 
-def _uid(uid: str | None) -> str:
+def _uid(message: _Message, uid: str | None, source: str) -> str | None:
+    """The browser's uid. A back end that links what it knows of a person may not know any browser of theirs."""
+    if uid is None and source == SERVER and message.event == IDENTITY_LINK:
+        return None
     if uid is None or UID_PATTERN.fullmatch(uid) is None:
         raise OnefoldError("invalid_event", "identity.uid must be {uuid}.{unix seconds}.", "identity.uid")
     return uid.lower()
@@ -219,13 +231,13 @@ def _short(field: str, text: str | None, most: int) -> str | None:
     return text or None
 
 
-def _identifiers(message: _Message, uid: str, source: str) -> tuple[Identifier, ...]:
+def _identifiers(message: _Message, uid: str | None, source: str) -> tuple[Identifier, ...]:
     """The identifiers of the event; page views and consent updates carry the uid alone.
 
-    A browser never sends an address in the clear: what looks like one is emptied, so that the resolver drops it as
-    invalid and nothing keeps it.
+    Nobody sends an address in the clear as an identifier: what looks like one is emptied, so that the resolver drops it
+    as invalid and nothing keeps it. Only the operator's own files are read as they are.
     """
-    found = [Identifier("uid", uid)]
+    found = [] if uid is None else [Identifier("uid", uid)]
     sent = message.identifiers or {}
     if message.event != IDENTITY_LINK:
         return tuple(found)
@@ -235,7 +247,7 @@ def _identifiers(message: _Message, uid: str, source: str) -> tuple[Identifier, 
         if len(name) > 64 or (value is not None and len(value) > MAX_TEXT):
             raise OnefoldError("invalid_event", "identifiers holds a name or value that is too long.", "identifiers")
         if value is not None:
-            emptied = source == "sensor" and looks_like_email(value)
+            emptied = source != FILE and looks_like_email(value)
             found.append(Identifier(name, "" if emptied else value))
     return tuple(found)
 
@@ -277,7 +289,7 @@ def _is_click_id(value: str) -> bool:
 
 def _extra(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Members the endpoint does not know, as they came but for email addresses; nothing where they exceed 4 KiB."""
-    extra = {name: value for name, value in raw.items() if name not in _KNOWN}
+    extra = {name: value for name, value in raw.items() if name not in _KNOWN and name != TRAITS}
     meta = raw.get("_meta")
     unknown_meta = {k: v for k, v in meta.items() if k not in _KNOWN_META} if isinstance(meta, dict) else {}
     if unknown_meta:

@@ -13,7 +13,7 @@ from onefold.engine.ingest import Ingest
 from onefold.engine.spool import Spool
 from onefold.errors import ConfigError
 from onefold.store.database import Database
-from onefold.web import collect, health, live, logs, problems, sensor, tokens
+from onefold.web import api, collect, health, live, logs, problems, sensor, tokens
 from onefold.web.state import State, now_ms
 
 _ID_SECRET_CHECK: Final = "id_secret_check"
@@ -39,7 +39,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     ingest.adopt(config.rules, now_ms())
     state = app.extensions["onefold"] = State(config, rules, secrets, database, ingest, spool)
     problems.register(app)
-    for blueprint in (collect.blueprint, tokens.blueprint, sensor.blueprint, health.blueprint):
+    for blueprint in (api.blueprint, collect.blueprint, tokens.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     if demo:
         app.register_blueprint(live.blueprint)

@@ -22,13 +22,18 @@ class Rejected:
 
 
 class Answer:
-    """What the sender is told about one event: whether it was accepted, and what was refused of it."""
+    """What the sender is told about one event: whether it was accepted, and what was refused of it.
+
+    `spooled` and `fallback` are those of `Taken`; only a back end is told them.
+    """
 
     def __init__(self, index: int, item: Permitted | Rejected, taken: Taken | None) -> None:
         self.index = index
         self.event = item.event
         self.error = item.error if isinstance(item, Rejected) else error_of(taken)
-        self.refusals = [] if taken is None or taken.decision is None else _input_refusals(taken.decision.trace)
+        self.spooled = taken is not None and taken.spooled
+        self.fallback = None if taken is None else taken.fallback
+        self.dropped = [] if taken is None or taken.decision is None else _dropped(taken.decision.trace)
 
     @property
     def accepted(self) -> bool:
@@ -45,7 +50,7 @@ class Answer:
         if self.error is not None:
             line = self.head | {"code": self.error.code, "detail": self.error.detail}
             return [line if self.error.field is None else line | {"field": self.error.field}]
-        return [self.head | _dropped(step) for step in self.refusals]
+        return [self.head | dropped for dropped in self.dropped]
 
 
 def check(event: Event, policy: Policy, gpc: bool = False) -> Permitted | Rejected:
@@ -87,11 +92,15 @@ def error_of(taken: Taken | None) -> OnefoldError | None:
     return OnefoldError(decision.code, decision.detail or "")
 
 
-def _input_refusals(trace: Sequence[Step]) -> list[Step]:
+def dropped(code: str, identifier: str, detail: str | None = None) -> dict[str, Any]:
+    """What is said of a part of an event that was dropped."""
+    return {"code": code, "detail": detail or PROBLEMS[code][1] + ".", "identifier": identifier}
+
+
+def _dropped(trace: Sequence[Step]) -> list[dict[str, Any]]:
     """What was wrong with the event itself. Conflicts are about other people, and are no business of a page."""
-    return [step for step in trace if step.action == "drop"]
-
-
-def _dropped(step: Step) -> dict[str, Any]:
-    detail = PROBLEMS[step.code or ""][1] + "."
-    return {"code": step.code, "detail": detail, "identifier": redact_text(step.identifier.type)}
+    return [
+        dropped(step.code, redact_text(step.identifier.type))
+        for step in trace
+        if step.action == "drop" and step.code is not None
+    ]

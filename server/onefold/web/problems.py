@@ -27,6 +27,8 @@ def problem(error: OnefoldError) -> Response:
         body["field"] = error.field
     response = Response(as_json(body), status=error.status, content_type="application/problem+json")
     response.headers["Cache-Control"] = "no-store"
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="onefold"'  # RFC 9110, 15.5.2
     if error.status in (429, 503):
         response.headers["Retry-After"] = str(error.retry_after or _RETRY_AFTER_SECONDS)
     return response

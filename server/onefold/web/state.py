@@ -11,6 +11,7 @@ from flask import current_app
 from onefold.config import Config, Secrets
 from onefold.core.rules import Rules
 from onefold.engine.ingest import Ingest
+from onefold.engine.keys import KeyRing
 from onefold.engine.reconcile import Reconciler
 from onefold.engine.spool import Spool
 from onefold.engine.tokens import TokenDesk
@@ -30,7 +31,9 @@ class Turned(msgspec.Struct, frozen=True):
 
 
 class State:
-    """The configuration, the rules, the secrets, the database, the engine, the rate limits, and the last refusals."""
+    """The configuration, the rules, the secrets, the database, the engine, the keys, the rate limits, and the last
+    refusals.
+    """
 
     def __init__(
         self, config: Config, rules: Rules, secrets: Secrets, database: Database, ingest: Ingest, spool: Spool
@@ -41,6 +44,7 @@ class State:
         self.database = database
         self.ingest = ingest
         self.desk = TokenDesk(database)
+        self.keys = KeyRing(database)
         self.limits = TokenLimits(config.tokens)
         self.spool = spool
         self.reconciler = Reconciler(ingest, spool)
