@@ -71,6 +71,22 @@ def mixed_stream(count: int, people: int, first: int) -> Iterator[Permitted]:
         yield permitted(event(number, kind, identifiers))
 
 
+def links(count: int, people: int, first: int) -> Iterator[Event]:
+    """identity_link alone: 70 % repeat what is known, 20 % are a known person's login on a browser nobody has seen, and
+    10 % a new person's first one.
+    """
+    chance = random.Random(_SEED + first)
+    for number in range(first, first + count):
+        dice, person, fresh = chance.random(), chance.randrange(people), people + number
+        if dice < 0.7:
+            identifiers = known(person)
+        elif dice < 0.9:
+            identifiers = (uid(fresh, device=1), *known(person)[1:])
+        else:
+            identifiers = known(fresh)
+        yield event(number, IDENTITY_LINK, identifiers)
+
+
 def permitted(arrived: Event) -> Permitted:
     """The event past the gate."""
     passed = gate(arrived, Policy())

@@ -54,8 +54,13 @@ def _redact_word(word: re.Match[str]) -> str:
 
 def redact_url(url: str) -> str:
     """A page URL as it may be stored: without cross-domain tokens (query or fragment) and email addresses."""
-    stripped = _TOKEN.sub(r"\1\2", url)
+    stripped = _TOKEN.sub(r"\1\2", url) if _may_hold_token(url) else url
     return redact_text(_TOKEN_FORM.sub(REMOVED, stripped.rstrip("?&") if stripped != url else url))
+
+
+def _may_hold_token(url: str) -> bool:
+    """Whether there can be a token's parameter in it, encoded or not; most URLs need no closer look."""
+    return "%" in url or TOKEN_PARAM in url.lower()
 
 
 def redact(value: Any) -> Any:

@@ -27,7 +27,7 @@ blueprint.after_request(keep_private)
 @needs("write")
 def take_events() -> Response:
     """Take one event or an array of events, and say which profile each of them belongs to."""
-    check_media_type(request)
+    check_media_type(request.mimetype)
     received_at = now_ms()
     checked = [_check(raw, received_at) for raw in uiaf.split(request.get_data(cache=False))]
     answers = events.take(state().ingest, [item for item, _ in checked])
@@ -57,7 +57,7 @@ def _policy(site: str) -> Policy:
 def _respond(answers: Sequence[Answer]) -> Response:
     state().note_refusals("", answers)
     if (error := events.failure(answers)) is not None:
-        return problem(error)
+        return problem(error).response()
     body = events.body(answers) | {"profiles": _profiles([answer for answer in answers if answer.accepted])}
     return Response(as_json(body), status=202, content_type="application/json")
 

@@ -3,9 +3,10 @@
 import functools
 from urllib.parse import urlsplit
 
-from flask import request as current_request
+from flask import request
 from publicsuffixlist import PublicSuffixList
-from werkzeug import Request, Response
+from werkzeug import Response
+from werkzeug.http import dump_cookie
 
 from onefold.config import Config, Site
 from onefold.core.consent import Policy
@@ -18,18 +19,23 @@ _SUFFIXES = PublicSuffixList()
 _MEDIA_TYPES = ("application/json", "text/plain")
 
 
-def site_of_request(request: Request, config: Config) -> Site:
-    """The configured site whose page sends this request. Raises `origin_not_allowed`."""
-    site = config.site_of(request.headers.get("Origin"))
+def site_of(origin: str | None, config: Config) -> Site:
+    """The configured site whose page sends a request with this Origin. Raises `origin_not_allowed`."""
+    site = config.site_of(origin)
     if site is None:
         detail = "The Origin of this request belongs to no configured site; add it to a site's origins."
         raise OnefoldError("origin_not_allowed", detail)
     return site
 
 
-def check_media_type(request: Request) -> None:
+def site_of_request() -> Site:
+    """The configured site whose page sends the request that Flask answers now. Raises `origin_not_allowed`."""
+    return site_of(request.headers.get("Origin"), state().config)
+
+
+def check_media_type(content_type: str) -> None:
     """Raise `unsupported_media_type` unless the body comes as JSON, or as text so that a beacon needs no preflight."""
-    if request.mimetype not in _MEDIA_TYPES:
+    if content_type.partition(";")[0].strip().lower() not in _MEDIA_TYPES:
         raise OnefoldError("unsupported_media_type", "Send application/json or text/plain.")
 
 
@@ -38,32 +44,35 @@ def policy_of(site: Site) -> Policy:
     return Policy(t2_identity_link=site.t2_identity_link, honour_gpc=site.honour_gpc)
 
 
-def sends_gpc(request: Request) -> bool:
-    """Whether the browser says Global Privacy Control. Only the value `1` counts (W3C GPC), in any of several headers,
-    which a WSGI server joins by commas.
+def sends_gpc(header: str) -> bool:
+    """Whether a Sec-GPC header says Global Privacy Control. Only the value `1` counts (W3C GPC), in any of several
+    headers, which a WSGI server joins by commas.
     """
-    return "1" in [value.strip() for value in request.headers.get("Sec-GPC", "").split(",")]
+    return "1" in [value.strip() for value in header.split(",")]
 
 
-def allow_origin(request: Request, response: Response, config: Config) -> Response:
-    """Let the page of a configured site read the answer: its exact origin, never a wildcard."""
-    origin = request.headers.get("Origin")
-    response.headers["Vary"] = "Origin"
-    if origin is not None and config.site_of(origin) is not None:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Credentials"] = "true"
-        response.headers["Access-Control-Expose-Headers"] = "Retry-After"  # the sensor comes back when told to
+def cors_headers(origin: str | None, config: Config) -> list[tuple[str, str]]:
+    """What lets the page of a configured site read the answer: its exact origin, never a wildcard."""
+    if origin is None or config.site_of(origin) is None:
+        return [("Vary", "Origin")]
+    return [
+        ("Vary", "Origin"),
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Access-Control-Expose-Headers", "Retry-After"),  # the sensor comes back when told to
+    ]
+
+
+def allow_origin(response: Response) -> Response:
+    """Put the CORS headers on what Flask answers now, refusals too: to be called after each request of a blueprint."""
+    for name, value in cors_headers(request.headers.get("Origin"), state().config):
+        response.headers[name] = value
     return response
-
-
-def allow_current_origin(response: Response) -> Response:
-    """`allow_origin` for whatever Flask answers now, refusals too: to be called after each request of a blueprint."""
-    return allow_origin(current_request, response, state().config)
 
 
 def preflight(methods: str) -> Response:
     """The answer to a CORS preflight: what a configured site's page may send."""
-    site_of_request(current_request, state().config)
+    site_of_request()
     response = Response(status=204)
     response.headers["Access-Control-Allow-Methods"] = methods
     response.headers["Access-Control-Allow-Headers"] = "Content-Type"
@@ -71,15 +80,15 @@ def preflight(methods: str) -> Response:
     return response
 
 
-def set_uid_cookie(request: Request, response: Response, config: Config, uid: str) -> None:
-    """Keep the uid as a cookie of the server, where endpoint and page are the same site: browsers cap script-written
+def uid_cookie(uid: str, origin: str, config: Config) -> str | None:
+    """The uid as a cookie of the server, where endpoint and page are the same site: browsers cap script-written
     ones.
     """
-    domain = _common_domain(config.server.public_url, request.headers["Origin"])
+    domain = _common_domain(config.server.public_url, origin)
     if domain is None:
-        return
+        return None
     secure = config.server.public_url.startswith("https:")
-    response.set_cookie(COOKIE, uid, max_age=COOKIE_SECONDS, domain=domain, path="/", secure=secure, samesite="Lax")
+    return dump_cookie(COOKIE, uid, max_age=COOKIE_SECONDS, domain=domain, path="/", secure=secure, samesite="Lax")
 
 
 @functools.lru_cache(maxsize=1024)  # only origins of configured sites come here

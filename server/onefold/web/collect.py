@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from flask import Blueprint
-from flask import request as current_request
-from werkzeug import Request, Response
+from flask import Blueprint, request
+from werkzeug import Response
+from werkzeug.wsgi import get_input_stream
 
 from onefold.config import Site
 from onefold.core.claims import check_claim
@@ -16,26 +16,28 @@ from onefold.errors import OnefoldError
 from onefold.intake import uiaf
 from onefold.web import events
 from onefold.web.browser import (
-    allow_current_origin,
     allow_origin,
     check_media_type,
+    cors_headers,
     policy_of,
     preflight,
     sends_gpc,
-    set_uid_cookie,
-    site_of_request,
+    site_of,
+    uid_cookie,
 )
 from onefold.web.events import Answer, Rejected
 from onefold.web.problems import answer_to, problem
-from onefold.web.state import State, as_json, now_ms, state
+from onefold.web.reply import Reply
+from onefold.web.state import State, now_ms, state
 
 MAX_BODY_BYTES: Final = uiaf.MAX_BODY_BYTES
 _PATH: Final = "/v1/events"
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Environ = dict[str, Any]
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 blueprint = Blueprint("collect", __name__)
-blueprint.after_request(allow_current_origin)
+blueprint.after_request(allow_origin)
 
 
 @blueprint.route(_PATH, methods=["OPTIONS"], provide_automatic_options=False)
@@ -47,7 +49,7 @@ def allow_events() -> Response:
 @blueprint.post(_PATH)
 def take_events() -> Response:
     """Take one event or an array of events, for who reaches Flask past the `Collector`."""
-    return collect(current_request, state())
+    return collect(request.environ, state()).response()
 
 
 class Collector:
@@ -61,44 +63,51 @@ class Collector:
         self._application = application
         self._state = state
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """A WSGI application."""
         if environ["PATH_INFO"] != _PATH or environ["REQUEST_METHOD"] != "POST":
             return self._application(environ, start_response)
-        request = _Request(environ)
-        return allow_origin(request, collect(request, self._state), self._state.config)(environ, start_response)
+        return collect(environ, self._state).send(start_response)
 
 
-class _Request(Request):
-    max_content_length = MAX_BODY_BYTES
+def collect(environ: Environ, state: State) -> Reply:
+    """Take the event or the events in a WSGI request. Whatever goes wrong is answered with a problem document."""
+    origin = environ.get("HTTP_ORIGIN")
+    reply = _answer(environ, origin, state)
+    reply.headers.extend(cors_headers(origin, state.config))
+    return reply
 
 
-def collect(request: Request, state: State) -> Response:
-    """Take one event or an array of events. Whatever goes wrong is answered with a problem document."""
+def _answer(environ: Environ, origin: str | None, state: State) -> Reply:
     try:
-        return _take(request, state, site_of_request(request, state.config))
+        site = site_of(origin, state.config)
+        return _respond(site, environ["HTTP_ORIGIN"], _take(environ, site, state), state)
     except OnefoldError as error:
-        site = state.config.site_of(request.headers.get("Origin"))
-        state.turn_away("" if site is None else site.id, "request", error.code, error.detail)
+        known = state.config.site_of(origin)
+        state.turn_away("" if known is None else known.id, "request", error.code, error.detail)
         return problem(error)
     except Exception as error:
         return answer_to(error)
 
 
-def _take(request: Request, state: State, site: Site) -> Response:
-    check_media_type(request)
+def _take(environ: Environ, site: Site, state: State) -> list[Answer]:
+    check_media_type(environ.get("CONTENT_TYPE", ""))
     received_at = now_ms()
-    gpc = sends_gpc(request)
-    checked = [_check(raw, site, gpc, received_at, state) for raw in uiaf.split(request.get_data(cache=False))]
-    answers = events.take(state.ingest, checked)
+    gpc = sends_gpc(environ.get("HTTP_SEC_GPC", ""))
+    body = get_input_stream(environ, max_content_length=MAX_BODY_BYTES).read()
+    return events.take(state.ingest, [_check(raw, site, gpc, received_at, state) for raw in uiaf.split(body)])
+
+
+def _respond(site: Site, origin: str, answers: Sequence[Answer], state: State) -> Reply:
     state.note_refusals(site.id, answers)
     if (error := events.failure(answers)) is not None:
         return problem(error)
-    response = Response(as_json(events.body(answers)), status=202, content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    if (uid := _uid_to_keep(answers)) is not None:
-        set_uid_cookie(request, response, state.config, uid)
-    return response
+    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    uid = _uid_to_keep(answers)
+    cookie = None if uid is None else uid_cookie(uid, origin, state.config)
+    if cookie is not None:
+        headers.append(("Set-Cookie", cookie))
+    return Reply(202, headers, msgspec.json.encode(events.body(answers)))
 
 
 def _check(raw: Any, site: Site, gpc: bool, received_at: int, state: State) -> Permitted | Rejected:

@@ -69,7 +69,7 @@ def application() -> Application:
         found = hosts.get(host)
         if found is None:
             known = ", ".join(sorted(hosts))
-            return problem(OnefoldError("not_found", f"The demonstration answers at {known}."))(environ, start_response)
+            return problem(OnefoldError("not_found", f"The demonstration answers at {known}.")).send(start_response)
         return found(environ, start_response)
 
     return by_host

@@ -1,12 +1,12 @@
 """Errors as RFC 9457 problem documents: type, title, status, code, detail."""
 
+import msgspec
 import structlog
 from flask import Flask
-from werkzeug import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from onefold.errors import OnefoldError
-from onefold.web.state import as_json
+from onefold.web.reply import Reply
 
 log = structlog.get_logger()
 
@@ -14,8 +14,8 @@ _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415
 _RETRY_AFTER_SECONDS = 2
 
 
-def problem(error: OnefoldError) -> Response:
-    """The response for a problem."""
+def problem(error: OnefoldError) -> Reply:
+    """The answer to a problem."""
     body = {
         "type": f"urn:onefold:problem:{error.code}",
         "title": error.title,
@@ -25,17 +25,16 @@ def problem(error: OnefoldError) -> Response:
     }
     if error.field is not None:
         body["field"] = error.field
-    response = Response(as_json(body), status=error.status, content_type="application/problem+json")
-    response.headers["Cache-Control"] = "no-store"
+    headers = [("Content-Type", "application/problem+json"), ("Cache-Control", "no-store")]
     if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="onefold"'  # RFC 9110, 15.5.2
+        headers.append(("WWW-Authenticate", 'Bearer realm="onefold"'))  # RFC 9110, 15.5.2
     if error.status in (429, 503):
-        response.headers["Retry-After"] = str(error.retry_after or _RETRY_AFTER_SECONDS)
-    return response
+        headers.append(("Retry-After", str(error.retry_after or _RETRY_AFTER_SECONDS)))
+    return Reply(error.status, headers, msgspec.json.encode(body))
 
 
-def answer_to(error: Exception) -> Response:
-    """The response for whatever went wrong; what nobody foresaw is logged, and told to nobody."""
+def answer_to(error: Exception) -> Reply:
+    """The answer to whatever went wrong; what nobody foresaw is logged, and told to nobody."""
     if isinstance(error, OnefoldError):
         return problem(error)
     if isinstance(error, HTTPException):
@@ -46,14 +45,13 @@ def answer_to(error: Exception) -> Response:
 
 def register(app: Flask) -> None:
     """Answer every error of the application with a problem document."""
-    app.register_error_handler(Exception, answer_to)
+    app.register_error_handler(Exception, lambda error: answer_to(error).response())
 
 
-def _http_problem(error: HTTPException) -> Response:
-    code = _BY_STATUS.get(error.code or 500, "invalid_event" if (error.code or 500) < 500 else "internal_error")
-    response = problem(OnefoldError(code, error.description or ""))
-    if error.code is not None:
-        response.status_code = error.code
+def _http_problem(error: HTTPException) -> Reply:
+    status = error.code or 500
+    code = _BY_STATUS.get(status, "invalid_event" if status < 500 else "internal_error")
+    _, headers, body = problem(OnefoldError(code, error.description or ""))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # RFC 9110, 15.5.6
-    return response
+        headers.append(("Allow", ", ".join(sorted(error.valid_methods))))  # RFC 9110, 15.5.6
+    return Reply(status, headers, body)

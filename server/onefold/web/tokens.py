@@ -16,12 +16,12 @@ from onefold.core.tokens import NONCE_BYTES, Record, check_redeemable, event_id_
 from onefold.engine.tokens import used
 from onefold.errors import PROBLEMS, OnefoldError
 from onefold.intake.tokens import MAX_BODY_BYTES, parse_minting, parse_redeeming
-from onefold.web.browser import allow_current_origin, check_media_type, policy_of, preflight, sends_gpc, site_of_request
+from onefold.web.browser import allow_origin, check_media_type, policy_of, preflight, sends_gpc, site_of_request
 from onefold.web.events import error_of
 from onefold.web.state import as_json, now_ms, state
 
 blueprint = Blueprint("tokens", __name__)
-blueprint.after_request(allow_current_origin)
+blueprint.after_request(allow_origin)
 
 
 @blueprint.route("/v1/tokens", methods=["OPTIONS"], provide_automatic_options=False)
@@ -46,7 +46,7 @@ def redeem() -> Response:
 def _answered(answer: Callable[[Site], Response]) -> Response:
     """The answer, never kept by a cache; a refusal is noted for the live page."""
     try:
-        response = answer(site_of_request(request, state().config))
+        response = answer(site_of_request())
     except OnefoldError as error:
         site = state().config.site_of(request.headers.get("Origin"))
         state().turn_away("" if site is None else site.id, "token", error.code, error.detail)
@@ -57,7 +57,7 @@ def _answered(answer: Callable[[Site], Response]) -> Response:
 
 def _body() -> bytes:
     """The body, refused by its length before it is read. Raises `unsupported_media_type`, `too_large`."""
-    check_media_type(request)
+    check_media_type(request.mimetype)
     request.max_content_length = MAX_BODY_BYTES
     return request.get_data(cache=False)
 
@@ -66,7 +66,7 @@ def _mint(site: Site) -> Response:
     now = now_ms()
     asked = parse_minting(_body(), now, site.id)
     target = _partner(site, asked.target)
-    source = _permitted(asked.event, site, sends_gpc(request))
+    source = _permitted(asked.event, site, sends_gpc(request.headers.get("Sec-GPC", "")))
     uid = _uid(source)
     state().limits.mint(uid, site.id)
     nonce = secrets.token_bytes(NONCE_BYTES)
@@ -81,7 +81,7 @@ def _mint(site: Site) -> Response:
 def _redeem(site: Site) -> Response:
     now = now_ms()
     asked = parse_redeeming(_body(), now, site.id)
-    redeeming = _permitted(asked.event, site, sends_gpc(request))
+    redeeming = _permitted(asked.event, site, sends_gpc(request.headers.get("Sec-GPC", "")))
     uid = _uid(redeeming)
     event_id = open_token(asked.token, state().secrets.token_keys, now)
     state().limits.redeem(uid, site.id)
