@@ -233,32 +233,43 @@ TOKEN_KEYS_VARIABLE: Final = f"{ENV_PREFIX}TOKEN_KEYS"
 """The environment variable that may hold the keys that sign cross-domain tokens: the newest first, commas between."""
 
 
+_METRICS_TOKEN: Final = "metrics_token"
+METRICS_TOKEN_VARIABLE: Final = f"{ENV_PREFIX}METRICS_TOKEN"
+"""The environment variable that may hold what a reader of the metrics has to show."""
+
+
 class Secrets(msgspec.Struct, frozen=True):
     """`id_secret` derives profile ids: lose it, and a rebuild gives every profile another id.
 
     `claim_secrets` holds one for each site: its back end signs with it who is on the page. `token_keys` sign
     cross-domain tokens: the first one signs, all of them are accepted. `hash_salt` stands before what is hashed: the
-    same as the sensor's `data-salt`, empty where there is none.
+    same as the sensor's `data-salt`, empty where there is none. Whoever shows `metrics_token` may read the
+    metrics; where it is empty nobody may.
     """
 
     id_secret: bytes
     claim_secrets: dict[str, bytes]
     token_keys: tuple[bytes, ...]
     hash_salt: str = ""
+    metrics_token: bytes = b""
 
 
 def load_secrets(path: Path, sites: Iterable[Site] = (), environment: Mapping[str, str] | None = None) -> Secrets:
     """The secrets from the file, which is created with mode 0600 and completed as needed, or from the environment.
 
     `ONEFOLD_ID_SECRET`, `ONEFOLD_CLAIM_SECRET_{SITE}` and `ONEFOLD_TOKEN_KEYS` outrank the file; when all are given no
-    file is made or read. The same holds for `ONEFOLD_HASH_SALT`, but a salt is never made. Raises ConfigError where
-    others can read the file.
+    file is made or read. The same holds for `ONEFOLD_HASH_SALT`, but a salt is never made, and for
+    `ONEFOLD_METRICS_TOKEN`, which may be missing then. Raises ConfigError where others can read the file.
     """
     env = os.environ if environment is None else environment
     variables = {"id_secret": f"{ENV_PREFIX}ID_SECRET", _TOKEN_KEYS: TOKEN_KEYS_VARIABLE}
     variables |= {f"claim_secret.{site.id}": claim_variable(site.id) for site in sites}
     given = {name: env[variable] for name, variable in variables.items() if variable in env}
     missing = [name for name in variables if name not in given]
+    if METRICS_TOKEN_VARIABLE in env:
+        given[_METRICS_TOKEN] = env[METRICS_TOKEN_VARIABLE]
+    elif missing:
+        missing.append(_METRICS_TOKEN)
     found = {**_secrets_file(path, missing), **given} if missing else given
     salt = env.get(f"{ENV_PREFIX}HASH_SALT", found.pop(_HASH_SALT, ""))
     token_keys = _listed(found[_TOKEN_KEYS])
@@ -266,7 +277,9 @@ def load_secrets(path: Path, sites: Iterable[Site] = (), environment: Mapping[st
         if len(text) < 16:
             raise ConfigError(f"{name} is too short; use at least 32 random characters")
     claims = {name.partition(".")[2]: text.encode() for name, text in found.items() if "." in name}
-    return Secrets(found["id_secret"].encode(), claims, tuple(key.encode() for key in token_keys), salt)
+    metrics_token = found.get(_METRICS_TOKEN, "").encode()
+    keys = tuple(key.encode() for key in token_keys)
+    return Secrets(found["id_secret"].encode(), claims, keys, salt, metrics_token)
 
 
 def rotate_token_key(path: Path) -> int:

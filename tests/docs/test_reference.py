@@ -24,6 +24,7 @@ from onefold.errors import PROBLEMS
 from onefold.intake import uiaf
 from onefold.store.database import Database
 from onefold.web.app import create_app
+from onefold.web.metrics import Metrics
 
 SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {"server": Server, "store": StoreConfig, "tokens": Tokens}
 
@@ -114,14 +115,19 @@ def test_the_configuration_that_the_page_shows_is_valid(tmp_path: Path) -> None:
 
 def test_every_secret_is_documented_with_its_variable(tmp_path: Path) -> None:
     documented = table(CONFIGURATION, "Secrets")
-    assert {name.split(".")[0] for name in documented} == {"id_secret", "claim_secret", "token_keys", "hash_salt"}
+    names = {name.split(".")[0] for name in documented}
     fields = {field.name for field in msgspec.structs.fields(Secrets)}
-    assert fields == {"id_secret", "claim_secrets", "token_keys", "hash_salt"}
+    assert names == {"id_secret", "claim_secret", "token_keys", "hash_salt", "metrics_token"}
+    assert fields == {"id_secret", "claim_secrets", "token_keys", "hash_salt", "metrics_token"}
     given = {cells[0].strip("`"): f"the documented {name}" for name, cells in documented.items()}
     secrets = load_secrets(tmp_path / "none", [Site("site")], given)
     claims = {"site": b"the documented claim_secret.SITE"}
     assert secrets == Secrets(
-        b"the documented id_secret", claims, (b"the documented token_keys",), "the documented hash_salt"
+        b"the documented id_secret",
+        claims,
+        (b"the documented token_keys",),
+        "the documented hash_salt",
+        b"the documented metrics_token",
     )
 
 
@@ -254,6 +260,15 @@ def test_the_examples_of_normalisation_come_out_as_the_page_says(kind: str) -> N
         region = None if kind != "phone" or cells[0] == "none" else cells[0].strip("`")
         said = None if cells[-1] == "refused" else cells[-1].strip("`")
         assert normalize(kind, json.loads(value), region) == said  # type: ignore[arg-type]
+
+
+# Metrics.
+
+
+def test_every_metric_is_documented_with_its_kind_and_no_other() -> None:
+    documented = {name: cells[0] for name, cells in table(page("docs/reference/metrics.md"), "Metrics").items()}
+    shown = re.findall(r"^# TYPE (\S+) (\S+)$", Metrics().text().decode(), re.MULTILINE)
+    assert documented == dict(shown)
 
 
 # The database.

@@ -4,9 +4,10 @@ One batch is one transaction with a constant number of statements: find duplicat
 the batch touches, resolve the events one after another against that working set, save what changed.
 """
 
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -72,6 +73,19 @@ class Taken(msgspec.Struct, frozen=True):
     fallback: str | None = None
 
 
+class Watch(Protocol):
+    """Whoever wants to know what ingestion does, told from the thread that does it."""
+
+    def committed(self, taken: Sequence[Taken], seconds: float) -> None:
+        """A batch was committed."""
+
+    def failed(self) -> None:
+        """A batch could not be committed now."""
+
+    def spooled(self, count: int) -> None:
+        """Events went to the spool."""
+
+
 class Ingest:
     """Takes permitted events from many threads at once and commits them in groups; assertions take their turn too."""
 
@@ -83,14 +97,18 @@ class Ingest:
         most: int = 256,
         spool: Spool | None = None,
         budget_ms: int = 250,
+        watch: Watch | None = None,
     ) -> None:
         self._database = database
         self._rules = rules
         self._secret = secret
         self._assertions: tuple[int, Assertions] = (0, Assertions())
-        self._group: GroupCommit[Permitted, Taken] = GroupCommit(self._commit, most)
+        self._group: GroupCommit[Permitted, Taken] = GroupCommit(self._watched, most)
         self._spool = spool
         self._budget_seconds = budget_ms / 1000
+        self._watch = watch
+        self.largest_profile = 0
+        """The most identifiers of any profile that could have changed since this process began."""
         self.store_away = False
         """Whether the last commit failed or is overdue; nobody waits for the store then, until it has shown itself."""
 
@@ -148,6 +166,8 @@ class Ingest:
         except OSError as error:
             detail = f"The store does not answer, and the spool cannot be written: {error.strerror or error}."
             raise OnefoldError("unavailable", detail) from error
+        if self._watch is not None:
+            self._watch.spooled(sum(item.spooled for item in taken))
         return taken
 
     def _foreseen(self, permitted: Permitted) -> Taken:
@@ -180,15 +200,30 @@ class Ingest:
                 _Batch(tx, self._rules, self._secret, self._in_force(tx)).note_rules(document, now)
             tx.run("meta_set", CURRENT_RULES, text)
 
+    def _watched(self, batch: list[Permitted]) -> list[Taken]:
+        """Commit a batch, and note how the store does."""
+        begun = time.perf_counter()
+        try:
+            taken = self._commit(batch)
+        except OnefoldError:
+            self.store_away = True
+            if self._watch is not None:
+                self._watch.failed()
+            raise
+        self.store_away = False
+        if self._watch is not None:
+            self._watch.committed(taken, time.perf_counter() - begun)
+        return taken
+
     def _commit(self, batch: list[Permitted]) -> list[Taken]:
         """Commit a batch; when it fails for another reason than the database's, each event on its own."""
         try:
             with self._database.transaction() as tx:
-                taken = _Batch(tx, self._rules, self._secret, self._in_force(tx)).take(batch)
-            self.store_away = False
+                work = _Batch(tx, self._rules, self._secret, self._in_force(tx))
+                taken = work.take(batch)
+            self.largest_profile = max(self.largest_profile, work.largest_profile())
             return taken
         except OnefoldError:
-            self.store_away = True
             raise
         except Exception:
             log.exception("batch_failed", events=len(batch))
@@ -261,6 +296,10 @@ class _Batch:
             entries = self._advance.heal(decision, permitted.event, self._seq)
             self._ledger += [(self._seq, entry) for entry in entries]
         return decision
+
+    def largest_profile(self) -> int:
+        """The most identifiers of a profile that was loaded whole, as every one is that gains some."""
+        return max((len(profile.members) for profile in self._graph.profiles.values()), default=0)
 
     def say(self, said: Assertion, now: int) -> Advanced:
         """Let an assertion take effect and write everything."""

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -26,8 +26,9 @@ _PATIENCE_SECONDS: Final = 10.0
 class Reconciler:
     """A thread that looks after the spool of an endpoint. What it brings twice counts once: events have ids."""
 
-    def __init__(self, ingest: Ingest, spool: Spool) -> None:
+    def __init__(self, ingest: Ingest, spool: Spool, after_look: Callable[[], None] | None = None) -> None:
         self._ingest = ingest
+        self._after_look = after_look
         self._spool = spool
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
@@ -66,6 +67,8 @@ class Reconciler:
                 if looks % _ADOPT_EVERY == 0:
                     self._spool.adopt()
                 self.drain()
+                if self._after_look is not None:
+                    self._after_look()
             except Exception:  # the thread outlives whatever goes wrong with one file
                 log.exception("reconciliation_failed")
             looks += 1

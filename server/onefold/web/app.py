@@ -14,6 +14,7 @@ from onefold.engine.spool import Spool
 from onefold.errors import ConfigError
 from onefold.store.database import Database
 from onefold.web import api, collect, health, live, logs, problems, sensor, tokens
+from onefold.web.metrics import Metrics
 from onefold.web.state import State, now_ms
 
 _ID_SECRET_CHECK: Final = "id_secret_check"
@@ -34,10 +35,11 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     check_id_secret(database, secrets)
     app = Flask("onefold.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = collect.MAX_BODY_BYTES
-    spool = Spool(config.spool_folder)
-    ingest = Ingest(database, rules, secrets.id_secret, spool=spool, budget_ms=config.store.commit_budget_ms)
+    spool, metrics = Spool(config.spool_folder), Metrics()
+    budget_ms = config.store.commit_budget_ms
+    ingest = Ingest(database, rules, secrets.id_secret, spool=spool, budget_ms=budget_ms, watch=metrics)
     ingest.adopt(config.rules, now_ms())
-    state = app.extensions["onefold"] = State(config, rules, secrets, database, ingest, spool)
+    state = app.extensions["onefold"] = State(config, rules, secrets, database, ingest, spool, metrics)
     problems.register(app)
     for blueprint in (api.blueprint, collect.blueprint, tokens.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)

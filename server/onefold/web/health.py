@@ -1,7 +1,10 @@
-"""GET /healthz (the process answers) and /readyz (and so does its database)."""
+"""GET /healthz (the process answers), /readyz (and so does its database) and /metrics."""
 
-from flask import Blueprint, Response
+import hmac
 
+from flask import Blueprint, Response, request
+
+from onefold.errors import OnefoldError
 from onefold.web.state import as_json, state
 
 blueprint = Blueprint("health", __name__)
@@ -19,3 +22,23 @@ def ready() -> Response:
     with state().database.snapshot() as reader:
         reader.one("ping")
     return Response(as_json({"status": "ok"}), content_type="application/json")
+
+
+@blueprint.get("/metrics")
+def measured() -> Response:
+    """The metrics of all processes of this endpoint. Raises `unauthenticated`."""
+    _check_token(state().secrets.metrics_token)
+    response = Response(state().metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _check_token(token: bytes) -> None:
+    """Whoever asks must show the token, wherever they are: behind a proxy on this machine everybody is on this machine.
+
+    It comes as a bearer token, or as the user name of Basic.
+    """
+    sent = request.authorization
+    shown = "" if sent is None else sent.token or sent.parameters.get("username") or ""
+    if not token or not hmac.compare_digest(token, shown.encode()):
+        raise OnefoldError("unauthenticated", "Send the metrics_token of the secrets as Authorization: Bearer.")

@@ -18,6 +18,7 @@ from onefold.engine.tokens import TokenDesk
 from onefold.store.database import Database
 from onefold.web.events import Answer
 from onefold.web.limits import TokenLimits
+from onefold.web.metrics import Metrics
 
 
 class Turned(msgspec.Struct, frozen=True):
@@ -36,7 +37,14 @@ class State:
     """
 
     def __init__(
-        self, config: Config, rules: Rules, secrets: Secrets, database: Database, ingest: Ingest, spool: Spool
+        self,
+        config: Config,
+        rules: Rules,
+        secrets: Secrets,
+        database: Database,
+        ingest: Ingest,
+        spool: Spool,
+        metrics: Metrics,
     ) -> None:
         self.config = config
         self.rules = rules
@@ -47,7 +55,8 @@ class State:
         self.keys = KeyRing(database)
         self.limits = TokenLimits(config.tokens)
         self.spool = spool
-        self.reconciler = Reconciler(ingest, spool)
+        self.metrics = metrics
+        self.reconciler = Reconciler(ingest, spool, lambda: metrics.look(ingest, spool))
         self.turned_away: deque[Turned] = deque(maxlen=50)
 
     def close(self) -> None:
@@ -60,6 +69,7 @@ class State:
     def turn_away(self, site: str, kind: str, code: str, detail: str) -> None:
         """Remember a refusal for the live page."""
         self.turned_away.append(Turned(now_ms(), site, kind, code, detail))
+        self.metrics.refused(code)
 
     def note_refusals(self, site: str, answers: Iterable[Answer]) -> None:
         """Remember the events of a request that were refused."""
