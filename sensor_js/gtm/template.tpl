@@ -52,6 +52,12 @@ ___TEMPLATE_PARAMETERS___
     "name": "matchKeys",
     "checkboxText": "Add match keys of ad platforms",
     "simpleValueType": true
+  },
+  {
+    "type": "CHECKBOX",
+    "name": "debug",
+    "checkboxText": "Trace every decision in the console",
+    "simpleValueType": true
   }
 ]
 
@@ -68,6 +74,7 @@ let url = data.endpoint + '/onefold.js?consent=' + data.consent;
 if (data.region) url += '&region=' + encodeUriComponent(data.region);
 if (data.pageViews) url += '&pageViews';
 if (data.matchKeys) url += '&matchKeys';
+if (data.debug) url += '&debug';
 injectScript(url, data.gtmOnSuccess, data.gtmOnFailure, 'onefold');
 
 

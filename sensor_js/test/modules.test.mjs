@@ -89,16 +89,49 @@ test('a table of some regions is exact for them, and refuses the numbers of all 
   assert.throws(() => limitPlans(PLANS, ['XX']), /no numbering plan of XX/);
 });
 
-test('a build of some regions normalises their numbers and knows no others', async () => {
+/** Build a sensor that knows some regions only: its module, and its sizes. */
+const buildFor = async (regions) => {
   const folder = mkdtempSync(join(tmpdir(), 'onefold-'));
   const build = fileURLToPath(new URL('../tools/build.mjs', import.meta.url));
-  execFileSync(process.execPath, [build, '--regions=NL,CA', `--out=${folder}`]);
+  execFileSync(process.execPath, [build, `--regions=${regions}`, `--out=${folder}`]);
+  const sizes = JSON.parse(readFileSync(join(folder, 'sizes.json'), 'utf8'));
   const built = await import(pathToFileURL(join(folder, 'onefold.mjs')));
   rmSync(folder, { recursive: true });
-  const answers = ['06-12345678', '+1 506 234 5678', '+49 30 1234567'].map((number) =>
-    built.normalize('phone', number, { region: 'NL' }),
-  );
-  assert.deepEqual(answers, ['+31612345678', '+15062345678', null]);
+  return { sizes, phone: (number, region) => built.normalize('phone', number, { region }) };
+};
+
+test('a build of some regions takes their numbers, written nationally or with a plus, and no others', async () => {
+  const { phone } = await buildFor('NL,CA');
+  const cases = [
+    ['06-12345678', 'NL', '+31612345678'],
+    ['+31 6 12345678', undefined, '+31612345678'],
+    ['00 1 506 234 5678', 'NL', '+15062345678'],
+    ['+1 506 234 5678', 'NL', '+15062345678'],
+    ['+49 30 1234567', 'NL', null],
+    ['0049 30 1234567', 'NL', null],
+    ['030 1234567', 'DE', null],
+    ['011 31 612345678', 'US', '+31612345678'], // Canada's calls go through the plan of +1
+  ];
+  for (const [number, region, expected] of cases) assert.equal(phone(number, region), expected, number);
+});
+
+test('a build of some regions hashes nothing otherwise than the full one, and has the documented size', async () => {
+  const guide = readFileSync(new URL('../../docs/how-to/self-host-the-script.md', import.meta.url), 'utf8');
+  const rows = [...guide.matchAll(/^\| `([A-Z,]+)` \| ([\d,]+) \|$/gm)];
+  assert.equal(rows.length, 2);
+  const { vectors } = JSON.parse(readFileSync(new URL('../../tests/vectors/phone.json', import.meta.url), 'utf8'));
+  for (const [, regions, documented] of rows) {
+    const { sizes, phone } = await buildFor(regions);
+    const bytes = Number(documented.replace(',', ''));
+    assert.ok(Math.abs(sizes['onefold.js'].gz / bytes - 1) < 0.05, `${regions}: ${sizes['onefold.js'].gz} bytes`);
+    let taken = 0;
+    for (const { input, region, normalized } of vectors) {
+      const found = phone(input, region);
+      if (found !== null) assert.equal(found, normalized, input);
+      taken += found !== null;
+    }
+    assert.ok(taken > 0);
+  }
 });
 
 test('the lite build takes a number with a plus as it stands, or refuses it', () => {

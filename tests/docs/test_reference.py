@@ -321,4 +321,6 @@ def test_every_source_of_consent_is_documented() -> None:
 def test_everything_that_the_sensor_stores_is_documented() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "sensor_js/src").glob("*.js"))
     section = SENSOR.partition("## What it stores")[2].partition("## ")[0]
-    assert set(re.findall(r"`(uiaf_\w+)`", section)) == set(re.findall(r"'(uiaf_\w+)'", text))
+    stored = set(re.findall(r"'(uiaf_\w+)'", text))
+    assert set(re.findall(r"`(uiaf_\w+)`", section)) == stored
+    assert set(table(page("docs/how-to/tell-your-visitors.md"), "Tell your visitors")) == stored

@@ -182,7 +182,8 @@ class Site:
                 path = self.path.split("?")[0]
                 script = DIST / path[1:]
                 if path in site.pages:
-                    self.reply(200, site.pages[path].encode(), "text/html; charset=utf-8")
+                    kind = "text/javascript" if path.endswith(".js") else "text/html"
+                    self.reply(200, site.pages[path].encode(), f"{kind}; charset=utf-8")
                 elif path[1:] in SCRIPTS:
                     time.sleep(site.script_delay)
                     self.reply(200, script.read_bytes(), "text/javascript; charset=utf-8")

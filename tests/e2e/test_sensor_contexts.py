@@ -12,8 +12,9 @@ from docs.pages import blocks, page
 from e2e.browser import Site, open_site
 from e2e.demo import free_port, run_onefold, run_server
 from e2e.engines import ENGINES, Engine, open_engine, open_firefox
-from e2e.test_sensor_behaviour import STUB, UID, until
+from e2e.test_sensor_behaviour import EMAIL, PHONE, STUB, UID, until
 from e2e.test_sensor_engines import HOST, LINK, visit
+from onefold.core.normalize import hash_value
 
 ERRORS = "window.errors = []; onerror = onunhandledrejection = (e) => { errors.push(String(e.reason ?? e)) };"
 SENT = {"sent": True}
@@ -32,6 +33,29 @@ def site(engine: Engine) -> Iterator[Site]:
         yield site
         engine.open(site.url(HOST, "/missing"))
         engine.forget_cookies()
+
+
+# --- plain http -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["chromium", "firefox"], indirect=True)
+def test_a_page_on_plain_http(site: Site, engine: Engine) -> None:
+    """Without a secure context, and so without crypto.subtle and Web Locks, all is as on https."""
+    site.pages["/"] = (
+        f'<!doctype html><script>{STUB}</script><script async src="{site.url("id.test", "/onefold.js")}"'
+        ' data-region="NL"></script>'
+    )
+    for _ in range(2):
+        engine.open(site.url("shop.test"))
+        engine.wait("return !!window.onefold.version")
+        assert engine.run("return [isSecureContext, 'subtle' in crypto, 'locks' in navigator]") == [False] * 3
+        assert engine.run(LINK) == SENT
+    first, second = site.events()
+    assert first["identity"]["uid"] == second["identity"]["uid"]
+    assert first["identifiers"] == {
+        "email_hash": hash_value("email", EMAIL),
+        "phone_hash": hash_value("phone", PHONE, "NL"),
+    }
 
 
 # --- storage --------------------------------------------------------------------------------------
