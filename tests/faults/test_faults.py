@@ -1,0 +1,205 @@
+"""Whatever happens, every event that was answered for is in the journal exactly once, and the graph is what the journal
+gives.
+
+Each test is short here; `make faults` runs it more often and for longer.
+"""
+
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from faults.endpoint import Endpoint, until
+from faults.load import Load
+from support.postgres import Server, postgres_server
+
+FULL: Final = os.environ.get("ONEFOLD_FAULTS") == "full"
+KILLS: Final = 20 if FULL else 1
+TERMINATIONS: Final = 10 if FULL else 1
+OUTAGES: Final = 5 if FULL else 1
+ENOUGH: Final = 100
+"""Events to be answered before the next thing happens."""
+
+DURABLE: Final = "fsync = on\nsynchronous_commit = on\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server that syncs what it commits."""
+    with postgres_server(DURABLE) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    return f"sqlite:///{tmp_path}/onefold.db" if request.param == "sqlite" else fresh(request.getfixturevalue("server"))
+
+
+def fresh(server: Server) -> str:
+    """A new PostgreSQL database."""
+    name = f"faults{random.getrandbits(40)}"
+    server.run(f"create database {name}")
+    return server.url(name)
+
+
+@pytest.fixture
+def endpoint(url: str, tmp_path: Path) -> Iterator[Endpoint]:
+    """A running endpoint."""
+    found = Endpoint(tmp_path, url)
+    found.start()
+    yield found
+    found.close()
+
+
+def more(load: Load, events: int = ENOUGH) -> None:
+    """Wait for further events to be acknowledged."""
+    wanted = load.answered() + events
+    until(lambda: load.answered() >= wanted, "events to be answered")
+
+
+def test_killed_at_random_moments_under_load(endpoint: Endpoint) -> None:
+    with Load(endpoint.port) as load:
+        for _ in range(KILLS):
+            more(load)
+            time.sleep(random.random())
+            endpoint.kill()
+            endpoint.start()
+        more(load)
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgres"] if FULL else ["sqlite"], indirect=True)
+def test_told_to_end_under_load_it_finishes_and_exits_in_order(endpoint: Endpoint) -> None:
+    with Load(endpoint.port) as load:
+        for _ in range(TERMINATIONS):
+            more(load)
+            assert endpoint.terminate() == 0
+            endpoint.judge(load.acknowledged)
+            endpoint.start()
+        more(load)
+    assert endpoint.terminate() == 0
+    endpoint.judge(load.acknowledged)
+    assert list(endpoint.spool.glob("*")) == []
+    assert set(load.statuses) == {202}
+    assert list(endpoint.folder.glob("onefold.db-wal")) == []
+
+
+def test_postgres_stopped_and_started_under_load(server: Server, tmp_path: Path) -> None:
+    endpoint = Endpoint(tmp_path, fresh(server))
+    endpoint.start()
+    with Load(endpoint.port) as load:
+        for turn in range(OUTAGES):
+            more(load)
+            server.crash() if turn % 2 else server.stop()
+            more(load)
+            assert endpoint.waiting().events > 0
+            server.start()
+            endpoint.settle()
+        more(load)
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
+    endpoint.close()
+
+
+def test_a_writer_that_locks_sqlite_for_long_keeps_nobody_waiting(tmp_path: Path) -> None:
+    endpoint = Endpoint(tmp_path, f"sqlite:///{tmp_path}/onefold.db")
+    endpoint.start()
+    with Load(endpoint.port) as load, closing(sqlite3.connect(tmp_path / "onefold.db", isolation_level=None)) as other:
+        more(load)
+        other.execute("begin immediate")
+        until(lambda: endpoint.waiting().events > ENOUGH, "events to be spooled")
+        other.execute("rollback")
+        more(load)
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
+    endpoint.close()
+
+
+def test_killed_while_the_store_is_away_the_next_process_brings_the_spool(server: Server, tmp_path: Path) -> None:
+    endpoint = Endpoint(tmp_path, fresh(server))
+    endpoint.start()
+    with Load(endpoint.port) as load:
+        more(load)
+        server.stop()
+        more(load, 3 * ENOUGH)
+        endpoint.kill()
+        server.start()
+        endpoint.start()
+        more(load)
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    endpoint.close()
+
+
+def test_a_torn_end_of_the_spool_is_cut_and_kept_and_reported(server: Server, tmp_path: Path) -> None:
+    endpoint = Endpoint(tmp_path, fresh(server))
+    endpoint.start()
+    with Load(endpoint.port) as load:
+        more(load)
+        server.stop()
+        more(load)
+    endpoint.kill()
+    (file,) = endpoint.spool.glob("*.spool")
+    with file.open("ab") as torn:
+        torn.write(os.urandom(300))
+    server.start()
+    endpoint.start()
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    (aside,) = endpoint.spool.glob("*.torn")
+    assert aside.stat().st_size == 300
+    assert "spool_tail_cut" in endpoint.log.read_text()
+    endpoint.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("this user cannot mount a small file system, so the full disk was not tried")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_refuses_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
+    """Database and spool on the same disk: first the database cannot grow, then the spool."""
+    endpoint = Endpoint(tmp_path, f"sqlite:///{small_disk}/onefold.db", spool_path=str(small_disk / "spool"))
+    endpoint.start()
+    ballast = small_disk / "ballast"
+    with Load(endpoint.port) as load:
+        more(load)
+        with ballast.open("wb", buffering=0) as file:
+            fill(file.fileno())
+            until(lambda: load.statuses[503] > 20, "the disk to be full")
+        ballast.unlink()
+        more(load)
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202, 503}
+    endpoint.close()
+
+
+def fill(descriptor: int) -> None:
+    """Write until nothing more goes."""
+    for size in (65_536, 4_096, 1):
+        try:
+            while os.write(descriptor, bytes(size)):
+                pass
+        except OSError:
+            continue
