@@ -95,7 +95,11 @@ export const createDelivery = (win, url, queue, allowed, emit) => {
   return {
     send,
     flush,
-    later,
+    /** The network is back: what was learned about waiting holds no more. */
+    wake: () => {
+      failures = 0;
+      later();
+    },
     /**
      * The page goes away: hand over what is queued. A beacon tells nothing about its fate, so all stays
      * queued as well; the endpoint knows an event_id that comes twice.

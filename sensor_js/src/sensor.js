@@ -215,7 +215,7 @@ export const startSensor = (options, win) => {
   for (const name in api) api[name] = harmless(name, api[name]);
 
   win.addEventListener('pagehide', delivery.leave);
-  win.addEventListener('online', () => delivery.later());
+  win.addEventListener('online', delivery.wake);
   followConsent(win, options.consent, (stated, explicit) => attempt(() => decide(stated, explicit)));
   if (isOn(options.forms ?? true)) followForms(win.document, api.link);
   if (isOn(options.pageViews)) followPages(win, api.page);

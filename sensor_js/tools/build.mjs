@@ -16,7 +16,7 @@ const option = (name) => process.argv.find((arg) => arg.startsWith(`--${name}=`)
 
 /** Names that only our own modules use: they need not cost bytes. */
 const INTERNAL =
-  /^(after|dial|enqueue|flush|forget|idd|ignored|later|leave|local|pattern|peek|plan|prefix|purge|renew|rest|transform)$/;
+  /^(after|dial|enqueue|flush|forget|idd|ignored|leave|local|pattern|peek|plan|prefix|purge|renew|rest|transform|wake)$/;
 
 /** What the lite build puts in the place of a module. */
 const LITE = {

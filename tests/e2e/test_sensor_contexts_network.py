@@ -47,15 +47,17 @@ def network(browser: Browser, **conditions: float) -> Iterator[None]:
 
 
 def test_offline_then_online_delivers_once(site: Site, browser: Browser) -> None:
-    """What is linked without a network waits, and arrives once when the browser says that it is back."""
+    """What is linked without a network waits, and arrives once as soon as the browser says that it is back, however
+    often it was tried in vain.
+    """
     visit(site, browser)
     with network(browser, offline=True):
         assert browser.run("return navigator.onLine") is False
-        assert link(browser) == QUEUED
-    until(lambda: site.events("identity_link"), "the link")
+        assert [link(browser) for _ in range(7)] == [QUEUED] * 7  # the next pause would be a minute or two
+    until(lambda: len(site.events("identity_link")) == 7, "the links")
     browser.wait("return !localStorage.uiaf_queue")
     assert browser.run("return onefold('page')") == {"sent": True}
-    assert [event["event"] for event in site.events()] == ["identity_link", "page_view"]
+    assert len({event["event_id"] for event in site.events()}) == len(site.events()) == 8
 
 
 def test_a_slow_network_loses_nothing(site: Site, browser: Browser) -> None:
