@@ -78,3 +78,12 @@ def stored_bytes(app: Flask) -> bytes:
     """Everything that lies in the database's files, the write-ahead log included."""
     path = path_of(database(app))
     return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
+
+
+def send(client: FlaskClient, body: Any, key: str | None, **headers: str) -> TestResponse:
+    """Send a body to the server plane as a back end does, with a key as a bearer token."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    if key is not None:
+        sent["Authorization"] = f"Bearer {key}"
+    return client.post("/api/v1/events", data=data, headers=sent)

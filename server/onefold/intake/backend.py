@@ -85,7 +85,7 @@ def _hashed(raw: dict[str, Any], salt: str) -> tuple[dict[str, Any], tuple[Unuse
             unused.append(_unknown(trait))
             continue
         kind, member = _TRAITS[trait]
-        digest = hash_value(kind, value, region, salt)
+        digest = _digest(kind, value, region, salt)
         if digest is None:
             unused.append(Unused(trait, "invalid_identifier", f"Refused: {REFUSED[kind]}."))
         else:
@@ -106,6 +106,14 @@ def _checked(traits: Any) -> dict[str, str]:
             detail = f"{field} must be a text of at most {uiaf.MAX_TEXT:,} characters."
             raise OnefoldError("invalid_event", detail, field)
     return given
+
+
+def _digest(kind: Kind, value: str, region: str | None, salt: str) -> str | None:
+    """The hash of a value, or None where it is refused. What an unforeseen error says of it must not reach a log."""
+    try:
+        return hash_value(kind, value, region, salt)
+    except Exception as error:
+        raise RuntimeError(f"{kind}: {type(error).__name__} in normalisation") from None
 
 
 def _unknown(trait: str) -> Unused:

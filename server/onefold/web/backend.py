@@ -8,6 +8,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from flask import Response, request
+from werkzeug.datastructures import Authorization
 
 from onefold.core.keys import Scope, allows
 from onefold.errors import OnefoldError
@@ -45,8 +46,8 @@ def _presented() -> str:
     """The key of this request: a bearer token, or the user name of Basic with any password. Raises
     `unauthenticated`.
     """
-    given = request.authorization
-    key = None if given is None else given.token if given.type == "bearer" else given.username
+    given = request.authorization or Authorization("none")
+    key = {"bearer": given.token, "basic": given.username}.get(given.type)
     if not key:
         raise OnefoldError("unauthenticated", "Send a secret key: Authorization: Bearer ofk_….")
     return key
