@@ -31,8 +31,8 @@ class Reader:
         return 0 if row is None else int(row[0])
 
     def each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
-        """The different answers for many rows of parameters at once."""
-        return list(dict.fromkeys(self._connection.ask_each(name, rows))) if rows else []
+        """The answers for many rows of parameters at once, each row asked once."""
+        return list(self._connection.ask_each(name, list(dict.fromkeys(rows)))) if rows else []
 
 
 class Transaction(Reader):

@@ -23,7 +23,7 @@ class Connection(Protocol):
         """All rows of a query."""
 
     def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> Iterable[Row]:
-        """The answers for many rows of parameters at once; some may come twice."""
+        """The answers for many rows of parameters at once."""
 
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for many rows at once."""

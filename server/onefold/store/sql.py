@@ -8,13 +8,14 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from itertools import chain
 from typing import Any, Final
 
 _HEAD: Final = re.compile(r"^-- (\w+): .*$", re.MULTILINE)
 _ROWS: Final = re.compile(r"values \{([a-z ]+)\}")
 _ARRAYS: Final = {"int": "bigint[]", "bytes": "bytea[]", "text": "text[]"}
 # Statements come in a few sizes only, so that the driver's cache of prepared statements holds all of them.
-_SIZES: Final = (256, 64, 16, 4, 1)
+_SIZES: Final = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
 def _read() -> dict[str, str]:
@@ -28,13 +29,18 @@ QUERIES: Final[dict[str, str]] = _read()
 
 @functools.lru_cache(maxsize=512)
 def with_rows(name: str, rows: int = 0) -> str:
-    """The SQL of a named query with its rows of parameters written out, for a driver whose placeholder is `?`."""
+    """The SQL of a named query with its rows of parameters written out, for a driver whose placeholder is `?`.
+
+    A row that is all null asks nothing and inserts nothing.
+    """
+    text = QUERIES[name]
 
     def written_out(found: re.Match[str]) -> str:
         row = "(" + ", ".join("?" for _ in found[1].split()) + ")"
-        return "values " + ", ".join([row] * rows)
+        values = "values " + ", ".join([row] * rows)
+        return f"select * from ({values}) where column1 is not null" if text.startswith("insert") else values
 
-    return _ROWS.sub(written_out, QUERIES[name])
+    return _ROWS.sub(written_out, text)
 
 
 @functools.cache
@@ -56,19 +62,9 @@ def with_arrays(name: str) -> str:
     return _ROWS.sub(unnested, QUERIES[name]).replace("?", "%s")
 
 
-def chunks(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, list[Any]]]:
-    """Rows in pieces of the standard sizes, each as its number of rows and the flat list of its parameters."""
-    start = 0
-    for size in _SIZES:
-        while len(rows) - start >= size:
-            yield size, [value for row in rows[start : start + size] for value in row]
-            start += size
-
-
 def padded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, list[Any]]]:
-    """Like `chunks` for questions, where asking about the last row twice does no harm: fewer, fuller statements."""
-    for start in range(0, len(rows), _SIZES[0]):
-        piece = rows[start : start + _SIZES[0]]
-        size = min(size for size in _SIZES if size >= len(piece))
-        filled = [*piece, *[piece[-1]] * (size - len(piece))]
-        yield size, [value for row in filled for value in row]
+    """Rows in pieces, each filled up with nulls to one of a few sizes: the size, and the flat list of parameters."""
+    for start in range(0, len(rows), _SIZES[-1]):
+        piece = rows[start : start + _SIZES[-1]]
+        size = next(size for size in _SIZES if size >= len(piece))
+        yield size, [*chain.from_iterable(piece), *[None] * ((size - len(piece)) * len(piece[0]))]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store.driver import Row
-from onefold.store.sql import chunks, padded, with_rows
+from onefold.store.sql import padded, with_rows
 
 _PRAGMAS: Final = (
     "pragma journal_mode = wal",
@@ -38,7 +38,7 @@ class _Connection:
             yield from self._raw.execute(with_rows(name, size), values).fetchall()
 
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
-        for size, values in chunks(rows):
+        for size, values in padded(rows):
             self._raw.execute(with_rows(name, size), values)
 
     def write_each(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -114,7 +114,7 @@ class Sqlite:
         """A new connection; the file is made where there is none."""
         try:
             self._create()
-            raw = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+            raw = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
             for pragma in _PRAGMAS:
                 raw.execute(pragma)
         except (OSError, sqlite3.DatabaseError) as error:  # also a file that is no database
