@@ -8,13 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: help setup demo test e2e check sensor freeze bench browsers
+.PHONY: help setup demo test e2e faults check sensor freeze bench browsers
 
 help:
 	@echo "make demo    two brands, a blog and the endpoint with a live graph, on this machine (PORT=8000)"
 	@echo "make test    every check and test, real browsers included"
 	@echo "make check   linters, types, import directions; no tests"
 	@echo "make e2e     the browser tests alone"
+	@echo "make faults  kill, stop, starve and corrupt for longer than make test does"
 	@echo "make sensor  build sensor_js/dist"
 	@echo "make freeze VERSION=1    release sensor_js/dist/onefold.js as onefold.v1.js, which never changes again"
 	@echo "make bench   measurements, as ratios against baselines of the same run"
@@ -51,6 +52,9 @@ test: check browsers
 
 e2e: setup browsers
 	$(BIN)/pytest tests/e2e
+
+faults: setup
+	ONEFOLD_FAULTS=full $(BIN)/pytest tests/faults
 
 browsers:
 	@tests/e2e/install-browsers
