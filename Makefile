@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: help setup demo test e2e faults check sensor freeze bench browsers
+.PHONY: help setup demo test e2e faults race check sensor freeze bench browsers
 
 help:
 	@echo "make demo    two brands, a blog and the endpoint with a live graph, on this machine (PORT=8000)"
@@ -16,6 +16,7 @@ help:
 	@echo "make check   linters, types, import directions; no tests"
 	@echo "make e2e     the browser tests alone"
 	@echo "make faults  kill, stop, starve and corrupt for longer than make test does"
+	@echo "make race    the race for one token, 100 times over on each database"
 	@echo "make sensor  build sensor_js/dist"
 	@echo "make freeze VERSION=1    release sensor_js/dist/onefold.js as onefold.v1.js, which never changes again"
 	@echo "make bench   measurements, as ratios against baselines of the same run"
@@ -55,6 +56,9 @@ e2e: setup browsers
 
 faults: setup
 	ONEFOLD_FAULTS=full $(BIN)/pytest tests/faults
+
+race: setup
+	ONEFOLD_RACE_ROUNDS=100 $(BIN)/pytest tests/contract/test_tokens_race.py
 
 browsers:
 	@tests/e2e/install-browsers

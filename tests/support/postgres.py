@@ -33,7 +33,8 @@ class Server:
         if self._user is not None:
             shutil.chown(self._folder, self._user)
         with (self._folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(f"listen_addresses = ''\nunix_socket_directories = '{self._folder}'\n{settings}")
+            file.write(f"listen_addresses = ''\nunix_socket_directories = '{self._folder}'\n")
+            file.write(f"max_connections = 250\n{settings}")  # for as many threads as tests let loose
         self.start()
 
     def url(self, database: str = "postgres") -> str:
