@@ -24,7 +24,6 @@ def rotate(config_path: Path | None) -> None:
         raise ConfigError(f"the keys come from {TOKEN_KEYS_VARIABLE}; put a fresh one first there")
     config = configuration(config_path, None)
     secrets_of(config)
-    kept = rotate_token_key(Path(config.secrets_path))
-    click.echo(
-        f"A fresh key signs tokens once the endpoint has been restarted; {kept - 1} older ones are still accepted."
-    )
+    older = rotate_token_key(Path(config.secrets_path)) - 1
+    accepted = "1 older key is" if older == 1 else f"{older} older keys are"
+    click.echo(f"A fresh key signs tokens once the endpoint has been restarted; {accepted} still accepted.")
