@@ -12,6 +12,7 @@ import pytest
 
 from onefold.config import rotate_token_key
 from onefold.engine import tokens as desk
+from onefold.engine.groupcommit import GroupCommit
 from onefold.intake import uiaf
 from onefold.store.database import Contended, Database, Transaction
 from onefold.web import tokens
@@ -452,7 +453,7 @@ def test_no_token_is_in_an_error_a_log_line_or_the_database(
     url = f"{B}/?_uiaf_token={token}#/x?_uiaf_token={token}"
     web.redeem(token, body=redeeming(token, extra=token, _meta={"tier": "T1", "page_url": url, "more": token}))
     web.send(B, UID_B, "page_view", page_url=url)
-    monkeypatch.setattr(web.app.extensions["onefold"].ingest, "take", lambda _: 1 / 0)
+    monkeypatch.setattr(web.state.desk, "redeem", lambda _: 1 / 0)
     said.append(web.redeem(another := web.token()))
     assert [response.status_code for response in said] == [403, 400, 403, 500]
     told = "".join(response.text + str(response.headers) for response in said)
@@ -564,6 +565,28 @@ def test_what_was_answered_survives_another_process(web: Web) -> None:
     web.start_again()
     assert problem(web.redeem(used)) == (410, "token_used")
     assert web.redeem(unused).status_code == 202
+
+
+def test_while_the_store_is_away_tokens_are_unavailable_and_nothing_waits_on_disk(web: Web) -> None:
+    token = web.token()
+    web.state.reconciler.stop()  # it would find that the store is there
+    web.state.ingest.store_away = True
+    for response in (web.mint(), web.redeem(token)):
+        assert problem(response) == (503, "unavailable")
+        assert response.headers["Retry-After"]
+    web.state.ingest.store_away = False
+    assert (web.tokens_kept(), counts(web.app)["last_journal_seq"]) == (1, 0)
+    assert web.redeem(token).status_code == 202
+
+
+def test_a_store_that_does_not_answer_in_time_is_unavailable(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = web.token()
+    with monkeypatch.context() as slow:
+        slow.setattr(desk, "_PATIENCE_SECONDS", 0.0)
+        slow.setattr(GroupCommit, "_commit_next", lambda _: 0)
+        assert problem(web.mint()) == (503, "unavailable")
+        assert problem(web.redeem(token)) == (503, "unavailable")
+    assert web.redeem(token).status_code == 202
 
 
 # Keys.

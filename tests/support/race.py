@@ -45,7 +45,7 @@ def _run(config: Config, number: int, tokens: Sequence[str], start: Any, answers
             start.wait(_PATIENCE_SECONDS)
             uids = [_uid(place, number * THREADS + thread) for thread in range(THREADS)]
             found.append(list(pool.map(lambda uid, token=token: _redeem(web, token, uid, together), uids)))
-    web.database.close()
+    web.state.close()
     answers.put(found)
 
 

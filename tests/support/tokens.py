@@ -78,13 +78,13 @@ class Web:
 
     def start_again(self) -> None:
         """Let another process take over the same database and secrets."""
-        self.database.close()
+        self.state.close()
         self.app = create_app(self.config, migrate=False)
 
     def check_and_close(self) -> None:
         """In the end the store must be what its journal gives."""
         found = verify(self.database, self.state.rules, self.state.secrets.id_secret).differences
-        self.database.close()
+        self.state.close()
         assert found == []
 
     # What pages send.

@@ -132,7 +132,7 @@ class Ingest:
         return self._defer(events, self._spool)
 
     def take_late(self, events: Sequence[Permitted], seconds: float) -> list[Taken]:
-        """Resolve and store events that waited in the spool, each in its turn among those that arrive.
+        """Resolve and store events that may not go to the spool, or come from there, each in its turn among the others.
 
         Raises Overdue after so many seconds, and `unavailable`; they are then to be brought again.
         """

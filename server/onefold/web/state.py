@@ -51,7 +51,7 @@ class State:
         self.secrets = secrets
         self.database = database
         self.ingest = ingest
-        self.desk = TokenDesk(database)
+        self.desk = TokenDesk(database, ingest)
         self.keys = KeyRing(database)
         self.limits = TokenLimits(config.tokens)
         self.spool = spool
@@ -62,6 +62,7 @@ class State:
     def close(self) -> None:
         """Finish what was taken, and let go of the spool and the database."""
         self.reconciler.stop()
+        self.desk.close()
         self.ingest.close()
         self.spool.close()
         self.database.close()

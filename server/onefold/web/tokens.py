@@ -13,7 +13,6 @@ from onefold.core.consent import Permitted, Refused, gate
 from onefold.core.event import Event
 from onefold.core.redact import TOKEN_PARAM
 from onefold.core.tokens import NONCE_BYTES, Record, check_redeemable, event_id_of, linked, open_token, sign_token
-from onefold.engine.tokens import used
 from onefold.errors import PROBLEMS, OnefoldError
 from onefold.intake.tokens import MAX_BODY_BYTES, parse_minting, parse_redeeming
 from onefold.web.browser import allow_origin, check_media_type, policy_of, preflight, sends_gpc, site_of_request
@@ -139,10 +138,8 @@ def _uid(event: Event) -> str:
 
 
 def _link(permitted: Permitted) -> None:
-    """Hand the link to the engine. Raises `token_used` where the journal has it already, and the resolver's codes."""
-    (taken,) = state().ingest.take([permitted])
-    error = used() if taken.duplicate else error_of(taken)
-    if error is not None:
+    """Let the link be made. Raises `token_used`, `unavailable`, and the resolver's codes."""
+    if (error := error_of(state().desk.redeem(permitted))) is not None:
         raise error
 
 
