@@ -18,24 +18,41 @@ const optionsOf = (script) => {
   };
 };
 
-/** @param {HTMLScriptElement | null} script */
-const install = (script) => {
-  const win = /** @type {any} */ (window);
-  // A second script tag, or a tag manager that loads it again, changes nothing.
-  if (win.onefold?.version) return;
-  const calls = win.onefold?.q ?? [];
-  const sensor = startSensor(optionsOf(script), win);
-  /**
-   * @param {string} command
-   * @param {any[]} args
-   */
-  const onefold = (command, ...args) => sensor[command]?.(...args);
-  win.onefold = Object.assign(onefold, { version: VERSION });
-  for (const call of calls) onefold.apply(null, call);
+const win = /** @type {any} */ (window);
+const script = /** @type {HTMLScriptElement | null} */ (document.currentScript);
+/** @type {any[][]} calls that the stub has collected */
+let calls;
+/** @type {ReturnType<typeof startSensor> | undefined} */
+let sensor;
+
+const start = () => {
+  if (!sensor) {
+    sensor = startSensor(optionsOf(script), win);
+    for (const call of calls) onefold.apply(null, /** @type {any} */ (call));
+  }
+  return sensor;
 };
 
-const script = /** @type {HTMLScriptElement | null} */ (document.currentScript);
-const go = () => void attempt(() => install(script));
+/**
+ * @param {string} command
+ * @param {any[]} args
+ */
+const onefold = (command, ...args) => attempt(start)?.[command]?.(...args);
+
+/**
+ * Put `onefold` into the page, and no more. What starts the sensor is a task of its own or, where that comes first,
+ * what it must not miss: a call, which is answered at once, a form, the end of the page. All this stands at the top,
+ * because engines read a function again for each function around it.
+ */
+const install = () => {
+  // A second script tag, or a tag manager that loads it again, changes nothing.
+  if (win.onefold?.version) return;
+  calls = win.onefold?.q ?? [];
+  win.onefold = Object.assign(onefold, { version: VERSION });
+  for (const name of ['submit', 'pagehide']) win.addEventListener(name, onefold, true);
+  setTimeout(onefold);
+};
+
 // A page that is only being prerendered has no visitor yet.
-if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', go);
-else go();
+if (/** @type {any} */ (document).prerendering) document.addEventListener('prerenderingchange', install);
+else install();

@@ -7,6 +7,8 @@ import { createCookies } from './cookie.js';
 import { createDelivery, refused } from './delivery.js';
 import { buildEvent } from './event.js';
 import { followForms } from './forms.js';
+import { hashNow } from './hash.js';
+import { whenIdle } from './idle.js';
 import { followPages } from './pages.js';
 import { hashPerson } from './person.js';
 import { createQueue } from './queue.js';
@@ -219,5 +221,12 @@ export const startSensor = (options, win) => {
   followConsent(win, options.consent, (stated, explicit) => attempt(() => decide(stated, explicit)));
   if (isOn(options.forms ?? true)) followForms(win.document, api.link);
   if (isOn(options.pageViews)) followPages(win, api.page);
+  // What the first link needs is prepared while nobody waits for it.
+  whenIdle(
+    win,
+    () => mayStore(consent) && session.peek(),
+    () => hashNow('email', 'a@b'),
+    () => hashNow('phone', '+31612345678'),
+  );
   return api;
 };

@@ -17,6 +17,8 @@ export const createSession = (store, mint) => ({
     store.set(SEEN, '' + now);
     return id;
   },
+  /** Read what is stored, changing nothing. */
+  peek: () => store.get(ID),
   forget: () => {
     store.set(ID, null);
     store.set(SEEN, null);

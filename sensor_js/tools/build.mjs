@@ -61,7 +61,7 @@ const bundle = async (entry, format, ...plugins) => {
     ecma: 2020,
     module: true,
     compress: { passes: 3, pure_getters: true, keep_fargs: false },
-    format: { comments: false },
+    format: { comments: false, ascii_only: true },
   });
   // A script must leave no names behind.
   return format === 'iife' ? `(()=>{${code}})();\n` : code + '\n';

@@ -358,8 +358,9 @@ def test_global_privacy_control_denies_user_data(site: Site, browser: Browser) -
 def test_an_endpoint_that_is_down_gets_the_event_once_later(site: Site, browser: Browser) -> None:
     """A failed link throws nothing, outlives the page and its lost beacon, and is delivered once."""
     errors = "window.errors=[]; onerror=onunhandledrejection=(e)=>{errors.push(String(e))};"
-    # A retry by timer could come while the page is left.
-    visit(site, browser, before=errors + "window.setTimeout = () => 0")
+    # A retry by timer could come while the page is left: of timers, only the one that starts the sensor runs.
+    visit(site, browser, before=errors + "const real = setTimeout; window.setTimeout = (f, ms) => ms ? 0 : real(f)")
+    browser.wait("return localStorage.uiaf_uid")
     site.answer = lambda _received: None
     assert link(browser) == {"sent": False, "reason": "queued"}
     assert browser.run("return errors") == []
@@ -483,3 +484,35 @@ def test_the_module_starts_a_sensor_of_its_own(site: Site, browser: Browser) -> 
     assert browser.run(f"return sensor.link({{phone: '{PHONE}'}})") == {"sent": True}
     (event,) = site.events()
     assert event["identifiers"] == {"phone_hash": hash_value("phone", PHONE, "NL")}
+
+
+NO_TIMERS = "window.setTimeout = () => 0"
+
+
+def test_a_call_made_before_the_sensor_has_started_starts_it(site: Site, browser: Browser) -> None:
+    """Loading only puts the API into the page; the first call is answered at once, after those of the stub."""
+    visit(site, browser, before=NO_TIMERS + ";onefold('page')")
+    assert browser.run("return [document.cookie, localStorage.length]") == ["", 0]
+    assert browser.run("return onefold('uid')") == browser.run("return localStorage.uiaf_uid")
+    assert link(browser) == {"sent": True}
+    assert [event["event"] for event in site.events()] == ["page_view", "identity_link"]
+
+
+def test_a_form_submitted_before_the_sensor_has_started_is_linked(site: Site, browser: Browser) -> None:
+    """The submit event itself starts the sensor, which then still reads the form."""
+    form = "<form data-onefold=signup action=/elsewhere><input type=email value=a@b.example></form>"
+    site.pages["/elsewhere"] = "elsewhere"
+    visit(site, browser, before=f"{NO_TIMERS};document.write('{form}')")
+    browser.run("document.querySelector('form').requestSubmit()")
+    until(lambda: site.events("identity_link"))
+    assert site.events()[0]["_meta"]["trigger"] == "signup"
+
+
+def test_calls_of_the_stub_leave_with_a_page_that_is_left_before_the_sensor_has_started(
+    site: Site, browser: Browser
+) -> None:
+    """The end of the page starts the sensor, too."""
+    visit(site, browser, before=NO_TIMERS + f";onefold('link', {{email: '{EMAIL}'}})")
+    assert not site.events()
+    browser.open("about:blank")
+    until(lambda: site.events("identity_link"))
