@@ -72,7 +72,10 @@ class _Message(msgspec.Struct):
 
 
 TRAITS: Final = "traits"
-"""The member that raw values come in, from back ends: no page should send it, and nothing ever keeps it."""
+"""The member that raw values come in, from back ends; no page should send it."""
+
+_RAW: Final = frozenset((TRAITS, "email", "phone", "first_name", "last_name"))
+"""Members that hold raw values by their name, wherever they stand: nothing ever keeps them."""
 
 _KNOWN: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_Message))
 _KNOWN_META: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_Meta))
@@ -288,11 +291,19 @@ def _is_click_id(value: str) -> bool:
 
 
 def _extra(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Members the endpoint does not know, as they came but for email addresses; nothing where they exceed 4 KiB."""
-    extra = {name: value for name, value in raw.items() if name not in _KNOWN and name != TRAITS}
+    """Members the endpoint does not know, as they came but for raw values; nothing where they exceed 4 KiB."""
+    extra = {name: value for name, value in raw.items() if name not in _KNOWN}
     meta = raw.get("_meta")
     unknown_meta = {k: v for k, v in meta.items() if k not in _KNOWN_META} if isinstance(meta, dict) else {}
     if unknown_meta:
         extra["_meta"] = unknown_meta
-    extra = redact(extra)
+    extra = redact(_without_raw(extra))
     return extra if len(msgspec.json.encode(extra)) <= MAX_EXTRA_BYTES else {}
+
+
+def _without_raw(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_raw(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _without_raw(item) for name, item in value.items() if name.lower() not in _RAW}
+    return value
