@@ -158,5 +158,22 @@ def test_while_the_database_is_away_a_key_stays_what_it_was(
     assert refusal(ring, unused, NOW + 2 * HOUR) == "unavailable"
 
 
+def test_a_request_does_not_wait_for_a_store_that_is_known_to_be_away(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away: list[bool] = []
+    key = create_key(database, "in use", ["read"], NOW)
+    ring = KeyRing(database, lambda: bool(away))
+    ring.recognise(key, NOW)
+    revoke(database, "in use", NOW)
+    away.append(True)
+    with monkeypatch.context() as nobody_asks:
+        nobody_asks.setattr(Database, "snapshot", _nobody_may_ask)
+        nobody_asks.setattr(Database, "transaction", _nobody_may_ask)
+        assert ring.recognise(key, NOW + 2 * HOUR).name == "in use"
+    away.clear()
+    assert refusal(ring, key, NOW + 2 * HOUR) == "unauthenticated"
+
+
 def _away(*_: Any) -> None:
     raise OnefoldError("unavailable", "The database cannot be used right now.")

@@ -22,6 +22,7 @@ from onefold.engine.verify import verify
 from onefold.errors import OnefoldError
 from onefold.web.app import create_app
 from onefold.web.state import now_ms
+from support.brain import Brain
 from support.web import ORIGIN, TS, UID, counts, database, link, post, problem, send, view
 
 OTHER_UID: Final = UID.replace("f81d4fae", "a81d4fae")
@@ -148,6 +149,14 @@ def test_a_key_is_of_no_use_on_the_browser_plane(browser: FlaskClient, key: str)
     assert problem(response) == (403, "origin_not_allowed")
 
 
+def test_refused_requests_are_counted(app: Flask, browser: FlaskClient, key: str) -> None:
+    send(browser, order(), None)
+    send(browser, b"{", key)
+    text = app.extensions["onefold"].metrics.text().decode()
+    for code in ("unauthenticated", "malformed_json"):
+        assert f'onefold_refusals_total{{code="{code}"}} 1.0' in text
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_another_method_is_refused(browser: FlaskClient, method: str) -> None:
     assert problem(browser.open("/api/v1/events", method=method)) == (405, "method_not_allowed")
@@ -204,6 +213,17 @@ def test_rules_that_want_signatures_take_what_a_server_vouches_for(config: Confi
     refused = post(client, link()).get_json()["refused"]
     assert [line["code"] for line in refused] == ["unverified"]
     app.extensions["onefold"].close()
+
+
+def test_the_profiles_of_events_are_those_that_hold_now(brain: Brain) -> None:
+    brain.tell("1", "uid:a")
+    brain.tell("2", "customer_id:ann")
+    brain.tell("3", "customer_id:bob")
+    brain.tell("4", "uid:a", "customer_id:ann")
+    brain.tell("5", kind="consent_update", tier="T4")
+    found = ask.profiles_of_events(brain.database, ["1", "2", "3", "4", "5", "unknown"])
+    ids = {name: brain.id_of(f"customer_id:{name}") for name in ("ann", "bob")}
+    assert found == {"1": ids["ann"], "2": ids["ann"], "3": ids["bob"], "4": ids["ann"]}
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "text/plain"])
@@ -408,6 +428,9 @@ STORIES: Final[list[Any]] = [
     pytest.param(order(traits=TRAITS, identifiers={"email_hash": "a" * 64}), 422, id="another hash beside it"),
     pytest.param(order(traits=TRAITS, attributes={"first_name_hash": "a" * 64}), 422, id="another name beside it"),
     pytest.param(order(traits=TRAITS, attributes={"first_name": "Zelda"}), 202, id="a name for an attribute"),
+    pytest.param(order(phone="06-87654321", note=EMAIL), 202, id="traits outside of traits"),
+    pytest.param(order(context=[{"Traits": {"name": "Zelda"}}]), 202, id="traits somewhere deep"),
+    pytest.param(order(meta_First_Name="Zelda"), 202, id="a name in _meta"),
     pytest.param(order(traits=TRAITS, identifiers=[EMAIL]), 422, id="an array for identifiers"),
     pytest.param(order(traits=TRAITS, attributes=EMAIL), 422, id="a text for attributes"),
     pytest.param(order(traits=TRAITS, site="Zelda"), 422, id="an unknown site"),

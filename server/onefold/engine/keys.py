@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -73,11 +73,13 @@ class _Known(msgspec.Struct, frozen=True):
 class KeyRing:
     """Recognises keys for one process, asking the database about each every few seconds at most.
 
-    While the database cannot be asked, a key this process has seen before is good for what it was good for.
+    While the store is slow or away, or cannot be asked, a key this process has seen before is good for what it was good
+    for: a back end's events can wait on disk, but its request cannot wait for the store.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, store_away: Callable[[], bool] = lambda: False) -> None:
         self._database = database
+        self._store_away = store_away
         self._known: dict[str, _Known] = {}
         self._noted: dict[str, int] = {}
 
@@ -92,7 +94,7 @@ class KeyRing:
 
     def _find(self, named: str, now: int) -> StoredKey | None:
         known = self._known.get(named)
-        if known is not None and 0 <= now - known.read_at < FRESH_MS:
+        if known is not None and (0 <= now - known.read_at < FRESH_MS or self._store_away()):
             return known.key
         try:
             with self._database.snapshot() as reader:
@@ -108,7 +110,7 @@ class KeyRing:
     def _note(self, key: StoredKey, now: int) -> None:
         """Keep when a key was used, to the hour: one write an hour, and none that a request depends on."""
         hour = now - now % _HOUR_MS
-        if max(key.last_used or 0, self._noted.get(key.id, 0)) >= hour:
+        if max(key.last_used or 0, self._noted.get(key.id, 0)) >= hour or self._store_away():
             return
         self._noted[key.id] = hour
         try:

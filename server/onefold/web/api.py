@@ -23,6 +23,13 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 blueprint.after_request(keep_private)
 
 
+@blueprint.errorhandler(OnefoldError)
+def refuse(error: OnefoldError) -> Response:
+    """Count a refused request, and answer it with a problem document."""
+    state().turn_away("", "request", error.code, error.detail)
+    return problem(error).response()
+
+
 @blueprint.post("/events")
 @needs("write")
 def take_events() -> Response:

@@ -52,7 +52,7 @@ class State:
         self.database = database
         self.ingest = ingest
         self.desk = TokenDesk(database, ingest)
-        self.keys = KeyRing(database)
+        self.keys = KeyRing(database, lambda: ingest.store_away)
         self.limits = TokenLimits(config.tokens)
         self.spool = spool
         self.metrics = metrics
