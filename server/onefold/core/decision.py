@@ -15,7 +15,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = ("created", "attached", "merged", "refuse
 Action = Literal["drop", "found", "link", "merge", "keep", "share", "move", "release", "associate"]
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """One thing that happened to one identifier of the event.
 
     | action | meaning |
@@ -41,7 +41,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     profiles: tuple[int, ...] = ()
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What one event did. `profile` is the key of the profile it was answered with; None where it was refused whole.
 
     `merged` are the keys of the profiles that `profile` absorbed. `identifiers` are the event's usable ones, under

@@ -30,7 +30,7 @@ OPERATOR: Final = "operator"
 """The source of assertions; no sender may call itself that."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who sent what, when, and under which consent. Times are milliseconds since 1970 UTC.
 
     `ts` is when it happened, by the sender's clock; `received_at` when it arrived. `source` names the kind of sender

@@ -26,7 +26,7 @@ class NotLoaded(LookupError):
         self.profiles = tuple(profiles)
 
 
-class Node(msgspec.Struct, eq=False):
+class Node(msgspec.Struct, eq=False, gc=False):
     """What is known of one identifier. It is *owned* (`owner`), *shared* (`shared`), or belongs to nobody.
 
     `linked_by` is the journal position of the event that linked it to its owner, or made it shared, and `linked_at`
@@ -47,7 +47,7 @@ class Node(msgspec.Struct, eq=False):
     verified: bool = False
 
 
-class Profile(msgspec.Struct, eq=False):
+class Profile(msgspec.Struct, eq=False, gc=False):
     """One person. `key` is the journal position of the event that founded it, so the smaller key is the older profile.
 
     `members` are the identifiers it owns, `shares` the shared ones it is linked to, `absorbed` the keys of all

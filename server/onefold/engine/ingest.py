@@ -57,7 +57,7 @@ from onefold.store.names import Names
 log = structlog.get_logger()
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """What became of one event. `duplicate`: its id was in the journal already. `failed`: our fault,
     nothing changed.
 

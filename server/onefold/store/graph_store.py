@@ -22,7 +22,7 @@ from onefold.store.packing import (
 )
 
 
-class Written(msgspec.Struct, frozen=True):
+class Written(msgspec.Struct, frozen=True, gc=False):
     """A journal entry: an event at its place, with what was decided."""
 
     seq: int

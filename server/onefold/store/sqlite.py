@@ -16,10 +16,12 @@ _PRAGMAS: Final = (
     "pragma journal_mode = wal",
     "pragma synchronous = full",  # an answered event survives a power cut
     "pragma busy_timeout = 5000",
-    "pragma cache_size = -65536",
-    "pragma mmap_size = 268435456",
     "pragma temp_store = memory",
+    "pragma wal_autocheckpoint = 4000",  # 16 MB: a page that changes often is copied back once for many times
 )
+# No memory-mapped reading: what is resident would grow with the file.
+_WRITER_CACHE: Final = "pragma cache_size = -65536"  # KiB
+_READER_CACHE: Final = "pragma cache_size = -4096"
 
 
 class _Connection:
@@ -80,6 +82,7 @@ class Sqlite:
         with self._turn, _as_unavailable():
             if self._writer is None:
                 self._writer = self.connect()
+                self._writer.execute(_WRITER_CACHE)
             self._writer.execute("begin immediate")
             try:
                 yield _Connection(self._writer)
@@ -125,7 +128,9 @@ class Sqlite:
         try:
             return self._idle.pop()
         except IndexError:
-            return self.connect()
+            raw = self.connect()
+            raw.execute(_READER_CACHE)
+            return raw
 
     def _create(self) -> None:
         """Create the file as nobody else's to read. One that exists is not touched: closing any descriptor of it would

@@ -21,7 +21,7 @@ from onefold.web.app import create_app
 from onefold.web.state import State
 
 MIGRATE_VARIABLE: Final = "ONEFOLD_MIGRATE"
-_THREADS: Final = 16
+_THREADS: Final = 32  # each waits for the commit of its event: fewer would make small batches
 _PARENT_CHECK_SECONDS: Final = 0.25
 
 
