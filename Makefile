@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: help setup demo test e2e faults race check sensor freeze bench browsers
+.PHONY: help setup demo test e2e faults race crowd check sensor freeze bench browsers
 
 help:
 	@echo "make demo    two brands, a blog and the endpoint with a live graph, on this machine (PORT=8000)"
@@ -17,6 +17,7 @@ help:
 	@echo "make e2e     the browser tests alone"
 	@echo "make faults  kill, stop, starve and corrupt for longer than make test does"
 	@echo "make race    the race for one token, 100 times over on each database"
+	@echo "make crowd   20,000 events from many clients at once, on every store"
 	@echo "make sensor  build sensor_js/dist"
 	@echo "make freeze VERSION=1    release sensor_js/dist/onefold.js as onefold.v1.js, which never changes again"
 	@echo "make bench   measurements, as ratios against baselines of the same run"
@@ -50,6 +51,9 @@ check: setup
 test: check browsers
 	cd sensor_js && npm test --silent
 	$(BIN)/pytest $(if $(filter off,$(ONEFOLD_E2E)),--ignore=tests/e2e)
+
+crowd: setup
+	ONEFOLD_CROWD=20000 $(BIN)/pytest tests/contract/test_many_writers.py
 
 e2e: setup browsers
 	$(BIN)/pytest tests/e2e

@@ -70,10 +70,10 @@ SIZES: Final = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 def test_ingestion_equals_a_run_in_memory_whatever_the_batches(
     new_database: NewDatabase, stream: list[Permitted], under: Rules, sizes: list[int]
 ) -> None:
-    memory = Memory(under)
-    wanted = [memory.take(event) for event in stream]
     with new_database() as database:
         found = ingested(database, under, batches(stream, sizes))
+        memory = Memory(under, (written.seq for written in pictures.journal(database)))
+        wanted = [memory.take(event) for event in stream]
         assert [outcome(taken.decision) for taken in found] == [outcome(decision) for decision in wanted]
         assert pictures.of_store(database) == pictures.of_memory(memory)
 

@@ -1,6 +1,7 @@
 """A run in memory for tests: events in, decisions out, with duplicates recognised and everything kept to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
 
 from onefold.core.consent import Permitted
 from onefold.core.decision import Decision
@@ -14,9 +15,11 @@ from support.streams import SECRET
 
 
 class Memory:
-    """A graph in memory together with its journal and ledger."""
+    """A graph in memory together with its journal and ledger. `positions` are those that accepted events have."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, positions: Iterable[int] | None = None) -> None:
+        self._positions = iter(count(1) if positions is None else positions)
+        self._next = next(self._positions, 0)
         self.journal: dict[int, Event] = {}
         self.ledger: list[Entry] = []
         self._run = MemoryRun(rules, SECRET, self._read_back)
@@ -32,13 +35,14 @@ class Memory:
         event = permitted.event
         if event.event_id in self._known:
             return None
-        seq = len(self.journal) + 1
+        seq = self._next
         self.journal[seq] = event
         advanced = self._run.take(event, seq)
         if advanced.decision.outcome == "refused":
             del self.journal[seq]
         else:
             self._known.add(event.event_id)
+            self._next = next(self._positions, 0)
         self.ledger += advanced.entries
         return advanced.decision
 

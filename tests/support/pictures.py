@@ -61,8 +61,9 @@ def journal(database: Database) -> list[Written]:
 
 def replayed(database: Database, rules: Rules) -> Memory:
     """The journal resolved again from its beginning, in memory."""
-    run = Memory(rules)
-    for written in journal(database):
+    entries = journal(database)
+    run = Memory(rules, (written.seq for written in entries))
+    for written in entries:
         run.take(readmit(written.event))
     return run
 

@@ -176,7 +176,7 @@ def ledger(database: Database, after: int, limit: int) -> list[dict[str, Any]]:
 
 
 def _ledger_entry(row: Row, names: Names) -> dict[str, Any]:
-    seq, at, kind, event_id, body = row
+    seq, at, kind, event_id, body, _ = row
     head = {"seq": seq, "kind": names.text(kind), "at": at, "event_id": unpack_text(event_id)}
     return {**head, **msgspec.json.decode(body)}
 

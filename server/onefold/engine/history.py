@@ -45,8 +45,8 @@ class Journal:
                 progress(done)
 
     def length(self) -> int:
-        """How many entries there are."""
-        return self.reader.last("last_journal_seq")
+        """How many entries there are; positions may have gaps."""
+        return self.reader.last("count_journal")
 
     def read_back(self, positions: Sequence[int]) -> Past:
         """The entries at these positions."""

@@ -7,7 +7,7 @@ the batch touches, resolve the events one after another against that working set
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -21,7 +21,7 @@ from onefold.core.heal import Past
 from onefold.core.identifiers import Identifier, profile_id, stand_in
 from onefold.core.ledger import Entry
 from onefold.core.resolve import resolve
-from onefold.core.rules import Rules
+from onefold.core.rules import Rules, parse_rules
 from onefold.engine.advance import (
     RECONCILED_PREFIX,
     Advance,
@@ -32,9 +32,10 @@ from onefold.engine.advance import (
 )
 from onefold.engine.groupcommit import GroupCommit, Overdue
 from onefold.engine.history import CURRENT_RULES, FIRST_RULES, RULES_CHANGED
+from onefold.engine.locking import Locks, Needs, Unlocked
 from onefold.engine.spool import Spool, Spooled
 from onefold.errors import PROBLEMS, OnefoldError
-from onefold.store.database import Database, Transaction
+from onefold.store.database import Contended, Database, Transaction
 from onefold.store.graph_store import (
     NEVER_KEPT,
     Written,
@@ -55,6 +56,8 @@ from onefold.store.graph_store import (
 from onefold.store.names import Names
 
 log = structlog.get_logger()
+
+_TRIES: Final = 5
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -103,6 +106,7 @@ class Ingest:
         self._rules = rules
         self._secret = secret
         self._assertions: tuple[int, Assertions] = (0, Assertions())
+        self._adopted: str | None = None
         self._group: GroupCommit[Permitted, Taken] = GroupCommit(self._watched, most)
         self._spool = spool
         self._budget_seconds = budget_ms / 1000
@@ -146,11 +150,11 @@ class Ingest:
         """
         if answered:
             with self._database.transaction() as tx:
-                _Batch(tx, self._rules, self._secret, self._in_force(tx)).reconcile(answered, now)
+                self._batch(tx).reconcile(answered, now)
 
     def probe(self) -> None:
         """See whether the store takes transactions again. Raises `unavailable`."""
-        with self._database.transaction() as tx:
+        with self._database.transaction(alone=False) as tx:
             tx.one("ping")
         self.store_away = False
 
@@ -187,7 +191,7 @@ class Ingest:
         """
         _check(said, self._rules)
         with self._database.transaction() as tx:
-            return _Batch(tx, self._rules, self._secret, self._in_force(tx)).say(said, now)
+            return self._batch(tx).say(said, now)
 
     def adopt(self, document: Mapping[str, Any], now: int) -> None:
         """Journal that these rules hold from here on, if others did before: a replay must know when which held."""
@@ -197,8 +201,9 @@ class Ingest:
             if current is None:
                 tx.run("meta_set", FIRST_RULES, text)
             elif current[0] != text:
-                _Batch(tx, self._rules, self._secret, self._in_force(tx)).note_rules(document, now)
+                _Batch(tx, self._rules, self._secret, self._in_force(tx), Needs()).note_rules(document, now)
             tx.run("meta_set", CURRENT_RULES, text)
+        self._adopted, self._rules = text, parse_rules(document)
 
     def _watched(self, batch: list[Permitted]) -> list[Taken]:
         """Commit a batch, and note how the store does."""
@@ -218,11 +223,7 @@ class Ingest:
     def _commit(self, batch: list[Permitted]) -> list[Taken]:
         """Commit a batch; when it fails for another reason than the database's, each event on its own."""
         try:
-            with self._database.transaction() as tx:
-                work = _Batch(tx, self._rules, self._secret, self._in_force(tx))
-                taken = work.take(batch)
-            self.largest_profile = max(self.largest_profile, work.largest_profile())
-            return taken
+            return self._take_beside_others(batch)
         except OnefoldError:
             raise
         except Exception:
@@ -230,6 +231,36 @@ class Ingest:
             if len(batch) == 1:
                 return [Taken(failed=True)]
         return [taken for permitted in batch for taken in self._commit([permitted])]
+
+    def _take_beside_others(self, batch: Sequence[Permitted]) -> list[Taken]:
+        """Take a batch while others write, beginning again where they are in the way; in the end alone."""
+        needs = Needs()
+        for _ in range(_TRIES):
+            try:
+                with self._database.transaction(alone=False) as tx:
+                    return self._take_within(tx, batch, needs)
+            except Unlocked as found:
+                needs.add(found.needs)
+            except Contended:
+                pass
+        with self._database.transaction() as tx:
+            return self._take_within(tx, batch, needs)
+
+    def _take_within(self, tx: Transaction, batch: Sequence[Permitted], needs: Needs) -> list[Taken]:
+        work = self._batch(tx, needs)
+        taken = work.take(batch)
+        self.largest_profile = max(self.largest_profile, work.largest_profile())
+        return taken
+
+    def _batch(self, tx: Transaction, needs: Needs | None = None) -> "_Batch":
+        return _Batch(tx, self._rules_in_force(tx), self._secret, self._in_force(tx), needs or Needs())
+
+    def _rules_in_force(self, tx: Transaction) -> Rules:
+        """The rules that were adopted last, also where another process has adopted them since."""
+        current = tx.one("meta_get", CURRENT_RULES)
+        if current is not None and current[0] != self._adopted:
+            self._adopted, self._rules = current[0], parse_rules(msgspec.json.decode(current[0]))
+        return self._rules
 
     def _in_force(self, tx: Transaction) -> Assertions:
         """The assertions in force, read again only when there are new ones."""
@@ -259,42 +290,61 @@ def _spooled(event: Event, taken: Taken) -> Spooled:
     return Spooled(msgspec.structs.replace(event, identifiers=kept), taken.fallback)
 
 
+Named = tuple[Sequence[Identifier], str | None]
+"""What an event names, and its session."""
+
+
 class _Batch:
     """One transaction's work, and the archive that its healings read."""
 
-    def __init__(self, tx: Transaction, rules: Rules, secret: bytes, assertions: Assertions) -> None:
+    def __init__(self, tx: Transaction, rules: Rules, secret: bytes, assertions: Assertions, needs: Needs) -> None:
         self._tx = tx
+        self._locks = Locks(tx)
+        self._needs = needs
         self._rules = rules
         self._names = Names(tx)
         self._graph = Graph(secret, complete=False, assertions=assertions)
         self._advance = Advance(self._graph, rules, self)
         self._written: list[Written] = []
         self._ledger: list[tuple[int, Entry]] = []
-        self._seq = tx.last("last_journal_seq")
 
     def take(self, batch: Sequence[Permitted]) -> list[Taken]:
-        """Resolve the events in order and write everything."""
+        """Resolve the events in order and write everything. Raises Unlocked."""
+        named = [(self._usable(permitted.event), permitted.event.session_id) for permitted in batch]
+        self._lock(named)
         seen = known_events(self._tx, [permitted.event.event_id for permitted in batch])
-        self._preload(batch)
-        taken = []
+        self._reach(self._graph, named)
+        self._locks.settle()
+        self._load_changing(named)
+        try:
+            taken = self._resolve(batch, seen)
+        except Exception:
+            self._locks.settle()  # what was not locked may have changed under our hands
+            raise
+        self._save()
+        return taken
+
+    def _resolve(self, batch: Sequence[Permitted], seen: set[str]) -> list[Taken]:
+        positions = iter(self._tx.take_positions(len(batch)))
+        seq, taken = next(positions), []
         for permitted in batch:
             if permitted.event.event_id in seen:
                 taken.append(Taken(duplicate=True))
                 continue
-            decision = self._take(permitted)
+            decision = self._take(permitted, seq)
+            taken.append(Taken(decision))
             if decision.outcome != "refused":
                 seen.add(permitted.event.event_id)
-            taken.append(Taken(decision))
-        self._save()
+                seq = next(positions, 0)
         return taken
 
-    def _take(self, permitted: Permitted) -> Decision:
-        decision = self._advance.decide(permitted, self._seq + 1)
+    def _take(self, permitted: Permitted, seq: int) -> Decision:
+        decision = self._advance.decide(permitted, seq)
         if decision.outcome != "refused":
-            entries = self._advance.apply(decision, permitted.event, self._seq + 1)
-            self._write(permitted.event, decision, entries)
-            entries = self._advance.heal(decision, permitted.event, self._seq)
-            self._ledger += [(self._seq, entry) for entry in entries]
+            entries = self._advance.apply(decision, permitted.event, seq)
+            self._write(seq, permitted.event, decision, entries)
+            entries = self._advance.heal(decision, permitted.event, seq)
+            self._ledger += [(seq, entry) for entry in entries]
         return decision
 
     def largest_profile(self) -> int:
@@ -303,24 +353,27 @@ class _Batch:
 
     def say(self, said: Assertion, now: int) -> Advanced:
         """Let an assertion take effect and write everything."""
+        (seq,) = self._tx.take_positions(1)
         event = assertion_event(said, str(uuid.uuid4()), now)
-        advanced = self._advance.say(said, event, self._seq + 1)
-        self._write(event, advanced.decision, advanced.entries)
+        advanced = self._advance.say(said, event, seq)
+        self._write(seq, event, advanced.decision, advanced.entries)
         self._save()
-        add_assertion(self._tx, self._seq)
+        add_assertion(self._tx, seq)
         return advanced
 
     def reconcile(self, answered: Mapping[str, str], now: int) -> None:
         """Journal which profile each fallback id stands for, where it is another one."""
+        positions = iter(self._tx.take_positions(len(answered)))
         noted = known_events(self._tx, [RECONCILED_PREFIX + event_id for event_id in answered])
         for written in written_as(self._tx, self._names, answered):
             note = reconciled_event(written.seq, written.event, answered[written.event.event_id], now)
             if note.event_id not in noted and (entries := self._advance.reconcile(note, written.event)):
-                self._write(note, Decision("recorded"), entries)
+                self._write(next(positions), note, Decision("recorded"), entries)
         self._save()
 
     def note_rules(self, document: Mapping[str, Any], now: int) -> None:
         """Journal other rules."""
+        (seq,) = self._tx.take_positions(1)
         event = Event(
             event_id=str(uuid.uuid4()),
             kind=RULES_CHANGED,
@@ -332,29 +385,36 @@ class _Batch:
             verified=True,
             body={"rules": document},
         )
-        self._write(event, Decision("recorded"), [])
+        self._write(seq, event, Decision("recorded"), [])
         self._save()
 
-    def _write(self, event: Event, decision: Decision, entries: Iterable[Entry]) -> None:
-        self._seq += 1
-        self._written.append(Written(self._seq, event, decision))
-        self._ledger += [(self._seq, entry) for entry in entries]
+    def _write(self, seq: int, event: Event, decision: Decision, entries: Iterable[Entry]) -> None:
+        self._written.append(Written(seq, event, decision))
+        self._ledger += [(seq, entry) for entry in entries]
 
     def _save(self) -> None:
-        save_graph(self._tx, self._names, self._graph)
-        add_journal(self._tx, self._names, self._written)
+        """Write everything; the ledger last, because nobody else can append to it from then on."""
+        self._flush()
         if self._ledger:
             add_ledger(self._tx, self._names, self._tx.first_ledger_position(), self._ledger)
-        self._written, self._ledger = [], []
+            self._ledger = []
+
+    def _flush(self) -> None:
+        self._locks.settle()
+        save_graph(self._tx, self._names, self._graph)
+        add_journal(self._tx, self._names, self._written)
+        self._written = []
 
     # The archive: what has not been written yet is written first, so that it is read back too.
 
     def past(self, keys: Iterable[int]) -> Past:
         """The entries that belong to these profiles or to what they absorbed, in order."""
-        self._save()
-        load_profiles(self._tx, self._names, self._graph, keys)
+        self._flush()
+        self._load_profiles(keys)
         wanted = {other for key in keys for other in (key, *self._graph.profile(key).absorbed)}
-        return [(written.seq, written.event) for written in written_of(self._tx, self._names, wanted)]
+        found = [(written.seq, written.event) for written in written_of(self._tx, self._names, wanted)]
+        self._reach(self._graph, [(self._usable(event), event.session_id) for _, event in found])
+        return found
 
     def move(self, keys: Iterable[int], attributed: dict[int, int]) -> None:
         """Note where entries belong now."""
@@ -362,38 +422,58 @@ class _Batch:
 
     def linked(self, shared: Identifier) -> list[int]:
         """The profiles linked to a shared identifier, and those that own one of its stand-ins."""
-        self._save()
+        self._flush()
         keys = linked_to(self._tx, self._names, shared)
-        load_profiles(self._tx, self._names, self._graph, keys)
+        self._load_profiles(keys)
         return keys
 
     def load(self, missing: NotLoaded) -> None:
         """Read what the working set lacks."""
-        load_identifiers(self._tx, self._names, self._graph, missing.identifiers)
-        load_profiles(self._tx, self._names, self._graph, missing.profiles)
+        self._load(self._graph, missing.identifiers)
+        self._load_profiles(missing.profiles)
 
     # Loading for the whole batch at once: identifiers, then the stand-ins of shared ones, then the profiles that may
-    # change.
+    # change. Where others write at the same time it is done twice: to see what to lock, and when it is locked.
 
-    def _preload(self, batch: Sequence[Permitted]) -> None:
-        usable = [self._usable(permitted) for permitted in batch]
-        self._load(identifier for identifiers in usable for identifier in identifiers)
+    def _lock(self, named: Sequence[Named]) -> None:
+        if self._tx.alone:
+            return
+        seen = Graph(b"", complete=False)
+        self._reach(seen, named)
+        load_identifiers(self._tx, self._names, seen, self._needs.identifiers)
+        self._locks.take(seen, self._needs.profiles)
+
+    def _reach(self, graph: Graph, named: Sequence[Named]) -> None:
+        """Load the identifiers of events, and the stand-ins for those of them that are shared."""
+        self._load(graph, (identifier for identifiers, _ in named for identifier in identifiers))
         self._load(
-            stand_in(identifier, permitted.event.session_id)
-            for permitted, identifiers in zip(batch, usable, strict=True)
-            for identifier in identifiers
-            if (node := self._graph.nodes[identifier]) is not None and node.shared
+            graph,
+            (
+                stand_in(identifier, session_id)
+                for identifiers, session_id in named
+                for identifier in identifiers
+                if (node := graph.nodes[identifier]) is not None and node.shared
+            ),
         )
-        keys = [key for identifiers in usable for key in self._changing(identifiers)]
-        load_profiles(self._tx, self._names, self._graph, keys)
 
-    def _usable(self, permitted: Permitted) -> list[Identifier]:
+    def _load(self, graph: Graph, identifiers: Iterable[Identifier]) -> None:
+        fresh = [identifier for identifier in identifiers if identifier not in graph.nodes]
+        load_identifiers(self._tx, self._names, graph, fresh)
+        if graph is self._graph:
+            self._locks.check(graph, fresh)
+
+    def _load_changing(self, named: Sequence[Named]) -> None:
+        self._load_profiles([key for identifiers, _ in named for key in self._changing(identifiers)])
+
+    def _load_profiles(self, keys: Iterable[int]) -> None:
+        fresh = [key for key in keys if key not in self._graph.profiles]
+        load_profiles(self._tx, self._names, self._graph, fresh)
+        self._locks.check_profiles(fresh)
+
+    def _usable(self, event: Event) -> list[Identifier]:
         """The identifiers under their types' own names; whether they are valid is the resolver's business."""
-        rules = ((self._rules.rule(sent.type), sent) for sent in permitted.event.identifiers)
+        rules = ((self._rules.rule(sent.type), sent) for sent in event.identifiers)
         return [Identifier(rule.name, rule.canonical(sent.value)) for rule, sent in rules if rule is not None]
-
-    def _load(self, identifiers: Iterable[Identifier]) -> None:
-        load_identifiers(self._tx, self._names, self._graph, identifiers)
 
     def _changing(self, identifiers: Sequence[Identifier]) -> list[int]:
         """The owners among which an event may link or merge; none where one profile has all its identifiers."""

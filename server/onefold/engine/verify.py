@@ -16,6 +16,8 @@ from onefold.store.names import Names
 from onefold.store.packing import unpack_text
 
 _PAGE: Final = 5_000
+_AHEAD: Final = 100_000
+_Comparable = tuple[str, str, str]
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -39,27 +41,60 @@ def verify(
 
 def _ledger(replay: Replay, reader: Reader, names: Names, progress: Progress | None) -> Iterator[str]:
     """Run the journal, comparing attributions and ledger entries as they come."""
-    stored = _stored_ledger(reader, names)
+    stored = _StoredLedger(reader, names)
     for written, advanced in replay.through(progress=progress):
         if advanced.decision.outcome != written.decision.outcome:
             yield f"journal {written.seq}: was {written.decision.outcome}, run again {advanced.decision.outcome}"
-        for entry in advanced.entries:
-            if (kept := next(stored, None)) != (again := _comparable(entry)):
-                yield f"ledger: the journal gives {again}, the store has {kept}"
-    for kept in stored:
+        if advanced.entries:
+            again = [_comparable(entry) for entry in advanced.entries]
+            for given, kept in zip_longest(again, stored.of(written.seq, len(again))):
+                if given != kept:
+                    yield f"ledger: the journal gives {given}, the store has {kept}"
+    for kept in stored.rest():
         yield f"ledger: the store has {kept}, the journal does not give it"
 
 
-def _comparable(entry: Entry) -> tuple[str, str, str]:
+def _comparable(entry: Entry) -> _Comparable:
     """Kind, event and body; the body as the text that is stored."""
     return entry.kind, entry.event_id, msgspec.json.encode(entry.body).decode()
 
 
-def _stored_ledger(reader: Reader, names: Names) -> Iterator[tuple[str, str, str]]:
+class _StoredLedger:
+    """The stored ledger entries by the journal entry that caused them.
+
+    Batches that were written at the same time stand in the ledger in the order in which they committed, in the journal
+    in that in which they began. So a little of the ledger is read ahead.
+    """
+
+    def __init__(self, reader: Reader, names: Names) -> None:
+        self._entries = _stored_ledger(reader, names)
+        self._ahead: dict[int, list[_Comparable]] = {}
+
+    def of(self, seq: int, count: int) -> list[_Comparable]:
+        """The entries that the journal entry at `seq` caused; it should be `count`."""
+        while len(self._ahead.get(seq, ())) < count and len(self._ahead) < _AHEAD and self._read():
+            pass
+        return self._ahead.pop(seq, [])
+
+    def rest(self) -> Iterator[_Comparable]:
+        """Those that nobody asked for."""
+        for entries in self._ahead.values():
+            yield from entries
+        for _, entry in self._entries:
+            yield entry
+
+    def _read(self) -> bool:
+        for seq, entry in self._entries:
+            self._ahead.setdefault(seq, []).append(entry)
+            return True
+        return False
+
+
+def _stored_ledger(reader: Reader, names: Names) -> Iterator[tuple[int, _Comparable]]:
     after = 0
     while rows := reader.all("ledger_after", after, _PAGE):
-        for _, _, kind, event_id, body in rows:
-            yield names.text(kind), unpack_text(event_id), body
+        for _, _, kind, event_id, body, journal_seq in rows:
+            yield journal_seq, (names.text(kind), unpack_text(event_id), body)
         after = rows[-1][0]
 
 

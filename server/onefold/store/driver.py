@@ -4,11 +4,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from onefold.errors import OnefoldError
+
 Row = tuple[Any, ...]
 
 
-class Contended(Exception):
+class Contended(OnefoldError):
     """Somebody else's transaction was in the way and this one is undone: begin again."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", "Another transaction was in the way; try again.")
 
 
 class Connection(Protocol):

@@ -219,7 +219,7 @@ def _as_contended(alone: bool) -> Iterator[None]:
     except _CONTENDED as error:
         if alone:
             raise
-        raise Contended from error
+        raise Contended() from error
 
 
 def _name(url: str) -> str:

@@ -102,7 +102,7 @@ from assertion a join journal j on j.seq = a.seq order by a.seq
 select distinct owner from identifier where type = ? and value >= ? and value < ? and owner is not null
 
 -- ledger_after: a range of the primary key
-select l.seq, l.at, l.kind, j.event_id, l.body from ledger l join journal j on j.seq = l.journal_seq where l.seq > ? order by l.seq limit ?
+select l.seq, l.at, l.kind, j.event_id, l.body, l.journal_seq from ledger l join journal j on j.seq = l.journal_seq where l.seq > ? order by l.seq limit ?
 
 -- add_tokens: primary key of token
 insert into token (event_id, uid, source_site, target_site, tier, minted_at, expires_at)
@@ -165,6 +165,9 @@ select type, value, owner, shared, founded from identifier where (type, value) >
 
 -- all_shares: a scan in order of the primary key
 select type, value, profile from shared_link order by type, value, profile
+
+-- count_journal: a scan, for whoever goes through the whole journal anyway
+select count(*) from journal
 
 -- count_profiles: a scan, for the live page of a demonstration only
 select count(*) from profile where merged_into is null
