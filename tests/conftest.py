@@ -14,7 +14,7 @@ from onefold.store.database import Database
 from onefold.web.app import create_app
 from support.brain import Brain
 from support.stores import STORES, NewDatabase
-from support.web import ANALYTICS_ORIGIN, ORIGIN, OTHER_ORIGIN
+from support.web import ANALYTICS_ORIGIN, ORIGIN, OTHER_ORIGIN, PATIENCE_MS
 
 # A slow machine is no failure, and a failure found once is found by everybody.
 settings.register_profile(
@@ -48,7 +48,7 @@ def config(tmp_path: Path) -> Config:
     """An endpoint of its own, on the same site as brand-a."""
     return Config(
         server=Server("https://id.brand-a.example"),
-        store=StoreConfig(f"sqlite:///{tmp_path}/onefold.db"),
+        store=StoreConfig(f"sqlite:///{tmp_path}/onefold.db", commit_budget_ms=PATIENCE_MS),
         sites=SITES,
         secrets_path=str(tmp_path / "onefold.secrets"),
     )

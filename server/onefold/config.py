@@ -11,7 +11,7 @@ import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,10 +28,16 @@ Seconds = Annotated[int, msgspec.Meta(ge=1, le=600)]
 Rate = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
 
+Level = Literal["debug", "info", "warning", "error"]
+
+
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`public_url`: the address the sensor is loaded from, scheme and host."""
+    """`public_url`: the address the sensor is loaded from, scheme and host. `log_level`: logged is what weighs that
+    much or more.
+    """
 
     public_url: str = "http://127.0.0.1:8000"
+    log_level: Level = "info"
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

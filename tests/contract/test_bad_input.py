@@ -1,6 +1,7 @@
 """Whatever a page sends, the endpoint answers with the right code, repeats nothing of it, and stores nothing."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -101,6 +102,16 @@ BAD: Final[list[Any]] = [
     pytest.param(text(view(note=MARKER, meta_tier="T4")), 403, "consent_denied", id="a page view at T4"),
     pytest.param(text([link(note=MARKER, meta_tier="T2"), {}]), 403, "consent_denied", id="the first of several"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _log_says_what_and_not_about_whom(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Whatever is refused, the log has its code and nothing that was sent."""
+    yield
+    logged = capsys.readouterr()
+    assert [word for word in ("marker", UID, HASH, "CUS12345") if word in logged.err + logged.out] == []
+    for line in logged.err.splitlines():
+        assert {"event", "level", "at", "request_id", "code"} <= set(json.loads(line))
 
 
 def check_refused(app: Flask, browser: FlaskClient, body: bytes, wanted: tuple[int, str], **send: Any) -> None:

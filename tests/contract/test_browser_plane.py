@@ -17,6 +17,7 @@ from werkzeug.test import Client
 from onefold.config import Config, Server
 from onefold.errors import ConfigError
 from onefold.web.app import create_app
+from onefold.web.logs import RequestIds
 from support import pictures
 from support.stores import path_of
 from support.web import ANALYTICS_ORIGIN, ORIGIN, OTHER_ORIGIN, UID, counts, database, link, post, problem, view
@@ -159,9 +160,11 @@ def test_flask_answers_an_event_as_the_collector_in_front_of_it_does(
 ) -> None:
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
     answers = []
-    for application in (app, partial(Flask.wsgi_app, app)):
+    for application in (app, RequestIds(partial(Flask.wsgi_app, app))):
         client = Client(application, use_cookies=False)
-        answer = client.post("/v1/events", data=data, headers={"Content-Type": "text/plain", **headers})
+        answer = client.post(
+            "/v1/events", data=data, headers={"Content-Type": "text/plain", "X-Request-Id": "a" * 32, **headers}
+        )
         cookies = [re.sub("Expires=[^;]*", "", cookie) for cookie in answer.headers.getlist("Set-Cookie")]
         others = sorted((name, value) for name, value in answer.headers if name != "Set-Cookie")
         answers.append((answer.status, others, cookies, answer.data))

@@ -27,8 +27,7 @@ from onefold.store.database import Database, Transaction
 from support import pictures
 from support.outcome import hashed
 from support.streams import SECRET, make_event, permitted
-
-PLENTY_MS: Final = 60_000
+from support.web import PATIENCE_MS
 
 
 def server_event(event_id: str, *identifiers: str, **more: Any) -> Permitted:
@@ -63,7 +62,7 @@ class Outage:
 class Endpoint:
     """An engine with its spool, and the store behind it."""
 
-    def __init__(self, database: Database, folder: Path, budget_ms: int = PLENTY_MS, **under: Any) -> None:
+    def __init__(self, database: Database, folder: Path, budget_ms: int = PATIENCE_MS, **under: Any) -> None:
         self.database = database
         self.rules = parse_rules(under)
         self.spool = Spool(folder)

@@ -101,8 +101,14 @@ def test_every_key_of_a_site_is_documented_with_its_default() -> None:
 def test_a_documented_variable_of_the_environment_sets_its_key(key: str, tmp_path: Path) -> None:
     (tmp_path / "from-environment").write_text('unsigned = "attach"', encoding="utf-8")
     texts = {"tokens.ttl_seconds": "77", "tokens.require_referrer": "false", "sites": '[{"id": "from-environment"}]'}
+    texts["server.log_level"] = "error"
     texts |= {key: "77" for key in KEYS if key.endswith(("_per_minute", "_ms"))}
-    texts |= {"unsigned": "refuse", "allow_undeclared": "true", "rules": str(tmp_path / "from-environment")}
+    texts |= {
+        "unsigned": "refuse",
+        "server.log_level": "error",
+        "allow_undeclared": "true",
+        "rules": str(tmp_path / "from-environment"),
+    }
     variable = re.findall(r"`(\w+)`", KEYS[key][1])[0]
     assert load_config(None, {variable: texts.get(key, "from-environment")}) != load_config(None, {})
 

@@ -17,6 +17,7 @@ from onefold.store.database import Database
 from onefold.web.app import create_app
 from onefold.web.state import State
 from support.stores import rows
+from support.web import PATIENCE_MS
 
 A: Final = "https://brand-a.example"
 A_WWW: Final = "https://www.brand-a.example"
@@ -50,7 +51,7 @@ def configured(store: Database, folder: Path, rules: dict[str, Any] | None = Non
     """An endpoint for these websites over a database."""
     return Config(
         server=Server("https://id.brand-a.example"),
-        store=StoreConfig(store.url),
+        store=StoreConfig(store.url, commit_budget_ms=PATIENCE_MS),
         sites=SITES,
         tokens=Tokens(**tokens),
         rules=rules or {},

@@ -12,6 +12,9 @@ from onefold.store.database import Database
 from support import pictures
 from support.stores import path_of
 
+PATIENCE_MS: Final = 60_000
+"""What a commit may take in a test: a machine that is busy is no store that is away."""
+
 ORIGIN: Final = "https://www.brand-a.example"
 OTHER_ORIGIN: Final = "https://brand-a.example"
 ANALYTICS_ORIGIN: Final = "https://analytics.example"
@@ -54,7 +57,8 @@ def problem(response: TestResponse) -> tuple[int, str]:
     """Status and code of a problem document, which must be a proper one."""
     assert response.content_type == "application/problem+json"
     body = response.get_json()
-    assert set(body) - {"field"} == {"type", "title", "status", "code", "detail"}
+    assert set(body) - {"field"} == {"type", "title", "status", "code", "detail", "instance"}
+    assert body["instance"] == f"urn:onefold:request:{response.headers['X-Request-Id']}"
     assert body["status"] == response.status_code
     assert body["type"] == f"urn:onefold:problem:{body['code']}"
     assert body["title"]

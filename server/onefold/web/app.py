@@ -26,7 +26,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     `migrate` brings the schema up to date first; `demo` adds the live page, which shows everybody everything and is
     for this machine only. Raises ConfigError when the rules, the secrets or the database do not fit.
     """
-    logs.configure()
+    logs.configure(config.server.log_level)
     rules = parse_rules(config.rules)
     secrets = load_secrets(Path(config.secrets_path), config.sites)
     database = Database(config.store.url)
@@ -45,7 +45,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
         app.register_blueprint(blueprint)
     if demo:
         app.register_blueprint(live.blueprint)
-    app.wsgi_app = collect.Collector(app.wsgi_app, state)  # type: ignore[method-assign]
+    app.wsgi_app = logs.RequestIds(collect.Collector(app.wsgi_app, state))  # type: ignore[method-assign]
     return app
 
 

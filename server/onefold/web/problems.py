@@ -6,6 +6,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from onefold.errors import OnefoldError
+from onefold.web.logs import request_id
 from onefold.web.reply import Reply
 
 log = structlog.get_logger()
@@ -15,7 +16,8 @@ _RETRY_AFTER_SECONDS = 2
 
 
 def problem(error: OnefoldError) -> Reply:
-    """The answer to a problem."""
+    """The answer to a problem, which is logged by its code alone."""
+    _log(error)
     body = {
         "type": f"urn:onefold:problem:{error.code}",
         "title": error.title,
@@ -25,6 +27,8 @@ def problem(error: OnefoldError) -> Reply:
     }
     if error.field is not None:
         body["field"] = error.field
+    if (request := request_id()) is not None:
+        body["instance"] = f"urn:onefold:request:{request}"  # RFC 9457, 3.1.5
     headers = [("Content-Type", "application/problem+json"), ("Cache-Control", "no-store")]
     if error.status == 401:
         headers.append(("WWW-Authenticate", 'Bearer realm="onefold"'))  # RFC 9110, 15.5.2
@@ -33,13 +37,18 @@ def problem(error: OnefoldError) -> Reply:
     return Reply(error.status, headers, msgspec.json.encode(body))
 
 
+def _log(error: OnefoldError) -> None:
+    say = log.warning if error.status >= 500 else log.info
+    say("request_refused", code=error.code, status=error.status)
+
+
 def answer_to(error: Exception) -> Reply:
     """The answer to whatever went wrong; what nobody foresaw is logged, and told to nobody."""
     if isinstance(error, OnefoldError):
         return problem(error)
     if isinstance(error, HTTPException):
         return _http_problem(error)
-    log.exception("request_failed", error=type(error).__name__)
+    log.exception("request_failed")
     return problem(OnefoldError("internal_error", "The endpoint failed; the operator finds the reason in its log."))
 
 
