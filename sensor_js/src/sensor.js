@@ -64,6 +64,16 @@ export const startSensor = (options, win) => {
   /** @type {Record<string, Set<(detail: any) => void>>} */
   const listeners = {};
 
+  /**
+   * The consent that holds now: none where another tab has changed the tier since this page heard of it, or another
+   * page while this one was in a cache. Their withdrawal could not reach this tab's session.
+   */
+  const current = () => {
+    if ((store.get(TIER) ?? 'T0') === consent?.tier) return consent;
+    if (mayStore(consent)) session.forget();
+    return null;
+  };
+
   /** @param {boolean} known what to tell the calls that wait: consent is known, or they are off */
   const release = (known) => held.splice(0).forEach((resume) => resume(known));
 
@@ -83,7 +93,7 @@ export const startSensor = (options, win) => {
     win,
     (options.endpoint || win.location.origin).replace(/\/+$/, '') + '/v1/events',
     createQueue(store),
-    (event) => (event.event === 'identity_link' ? mayLink : mayStore)(consent),
+    (event) => (event.event === 'identity_link' ? mayLink : mayStore)(current()),
     emit,
   );
 
@@ -155,7 +165,7 @@ export const startSensor = (options, win) => {
   const submit = async (name, may, make) => {
     const location = new URL(win.location.href);
     if (!consent && !(await new Promise((resolve) => held.push(resolve)))) return refused('reset');
-    if (!may(consent)) return refused('consent');
+    if (!may(current())) return refused('consent');
     const made = make();
     return made ? send(name, uid.get(), location, made) : refused('no_identifiers');
   };
@@ -179,7 +189,7 @@ export const startSensor = (options, win) => {
     release(false);
     session.forget();
     uid.forget();
-    if (mayStore(consent)) emit('reset', uid.get());
+    if (mayStore(current())) emit('reset', uid.get());
   };
 
   /**
@@ -212,7 +222,7 @@ export const startSensor = (options, win) => {
     reset,
     on,
     consent: (stated) => decide(stated, true),
-    uid: () => (mayStore(consent) ? uid.get() : null),
+    uid: () => (mayStore(current()) ? uid.get() : null),
   };
   for (const name in api) api[name] = harmless(name, api[name]);
 

@@ -12,7 +12,7 @@ from docs.pages import blocks, page
 from e2e.browser import Site, open_site
 from e2e.demo import free_port, run_onefold, run_server
 from e2e.engines import ENGINES, Engine, open_engine, open_firefox
-from e2e.test_sensor_behaviour import EMAIL, PHONE, STUB, UID, until
+from e2e.test_sensor_behaviour import EMAIL, PHONE, STORED, STUB, UID, until
 from e2e.test_sensor_engines import HOST, LINK, visit
 from onefold.core.normalize import hash_value
 
@@ -136,18 +136,40 @@ def test_a_frame_of_another_site(site: Site, engine: Engine) -> None:
 # --- caches ---------------------------------------------------------------------------------------
 
 
-def test_a_page_from_the_back_forward_cache(site: Site, engine: Engine) -> None:
-    """A page that comes back as it was has kept its sensor, and sends one more view."""
-    site.pages["/away"] = "<!doctype html><title>away</title>"
-    visit(site, engine, "data-page-views", "addEventListener('pageshow', (e) => { window.persisted = e.persisted })")
-    until(lambda: len(site.events("page_view")) == 1)
+PERSISTED = "addEventListener('pageshow', (event) => { window.persisted = event.persisted });"
+
+
+def away_and_back(engine: Engine) -> None:
+    """Leave the page for /away, and come back to it as it was."""
     engine.run("setTimeout(() => { location.href = '/away' })")
     engine.wait("return document.title === 'away'")
     engine.run("setTimeout(() => history.back())")
     engine.wait("return window.persisted")
+
+
+def test_a_page_from_the_back_forward_cache(site: Site, engine: Engine) -> None:
+    """A page that comes back as it was has kept its sensor, and sends one more view."""
+    site.pages["/away"] = "<!doctype html><title>away</title>"
+    visit(site, engine, "data-page-views", PERSISTED)
+    until(lambda: len(site.events("page_view")) == 1)
+    away_and_back(engine)
     until(lambda: len(site.events("page_view")) == 2)
     assert engine.run(LINK) == SENT
     assert len({event["identity"]["uid"] for event in site.events()}) == 1
+
+
+def test_a_withdrawal_reaches_a_page_in_the_back_forward_cache(site: Site, engine: Engine) -> None:
+    """What is withdrawn on the next page holds on the one that comes back: nothing is sent, and no uid is made."""
+    manual = 'data-consent="manual" data-page-views'
+    visit(site, engine, manual, "onefold('consent', 'T3')")
+    site.pages["/away"] = site.pages["/"].replace("<script", "<title>away</title><script", 1)
+    visit(site, engine, manual, PERSISTED + "onefold('consent', 'T1')")
+    until(lambda: len(site.events("page_view")) == 1)
+    away_and_back(engine)
+    until(lambda: len(site.events("consent_update")) == 1)
+    assert engine.run(LINK) == {"sent": False, "reason": "consent"}
+    assert engine.run(STORED) == []
+    assert [event["event"] for event in site.events()] == ["page_view", "consent_update"]
 
 
 # --- policies -------------------------------------------------------------------------------------

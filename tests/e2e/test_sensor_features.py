@@ -324,6 +324,27 @@ def test_another_tab_follows_a_reset(site: Site, browser: Browser) -> None:
     assert browser.run("return onefold('uid')") == new
 
 
+def test_another_tab_follows_a_withdrawal(site: Site, browser: Browser) -> None:
+    """Where one tab takes consent back, an open tab sends nothing more and stores nothing, until it is given again."""
+    visit(site, browser, 'data-consent="manual"', before="onefold('consent', 'T1')")
+    assert link(browser) == {"sent": True}
+    first = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("tab")
+    browser.open(site.url(HOST))
+    browser.wait("return !!window.onefold.version")
+    browser.run("onefold('consent', 'T3')")
+    browser.driver.switch_to.window(first)
+    assert link(browser) == {"sent": False, "reason": "consent"}
+    assert browser.run("return onefold('uid')") is None
+    assert browser.run(STORED) == []
+    (second,) = [handle for handle in browser.driver.window_handles if handle != first]
+    browser.driver.switch_to.window(second)
+    browser.run("onefold('consent', 'T1')")
+    browser.driver.close()
+    browser.driver.switch_to.window(first)
+    assert link(browser) == {"sent": True}
+
+
 # --- surroundings ---------------------------------------------------------------------------------
 
 
