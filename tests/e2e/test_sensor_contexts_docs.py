@@ -127,6 +127,21 @@ def test_the_script_under_a_name_of_its_own(site: Site, browser: Browser) -> Non
     ]
 
 
+def test_the_module_of_a_single_page_application(site: Site, browser: Browser) -> None:
+    """The documented import, found through the documented import map, sends a view of each address."""
+    guide = page("docs/how-to/single-page-applications.md")
+    endpoint = f"http://id.localhost:{site.port}"
+    module = next(block.text for block in blocks(guide) if "import {" in block.text).replace(ENDPOINT, endpoint)
+    site.pages["/"] = (
+        f'<!doctype html>{pasted(site, guide)}<script type="module">{module}; window.sensor = sensor</script>'
+    )
+    browser.open(site.url(HOST))
+    browser.wait("return !!window.sensor")
+    browser.run("history.pushState({}, '', '/next')")
+    until(lambda: len(site.events("page_view")) == 2)
+    assert [event["_meta"]["page_url"] for event in site.events()] == [site.url(HOST), site.url(HOST, "/next")]
+
+
 FILL_IN = """document.body.innerHTML = arguments[0];
   const form = document.forms[0];
   form.mail.value = 'Ann@Example.com';
