@@ -12,14 +12,15 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from onefold.config import Config
+from onefold.core.identifiers import Identifier, profile_id
 from onefold.core.keys import Scope, new_key
 from onefold.core.normalize import hash_value
 from onefold.engine import ask
-from onefold.engine.ingest import Taken
 from onefold.engine.keys import create_key, list_keys, revoke
 from onefold.engine.situation import situation
 from onefold.engine.verify import verify
 from onefold.errors import OnefoldError
+from onefold.store.database import Database
 from onefold.web.app import create_app
 from onefold.web.state import now_ms
 from support.brain import Brain
@@ -234,12 +235,20 @@ def test_events_come_as_json_or_as_plain_text(browser: FlaskClient, key: str, co
 def test_while_the_store_is_away_an_event_is_answered_with_a_fallback_id(
     app: Flask, browser: FlaskClient, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told(send(browser, order(), key))
-    fallback = "of_" + "a" * 26
-    monkeypatch.setattr(app.extensions["onefold"].ingest, "take", lambda _: [Taken(spooled=True, fallback=fallback)])
-    monkeypatch.setattr(type(database(app)), "snapshot", _away)
-    (line,) = send(browser, order(), key).get_json()["profiles"]
+    (known,) = told(send(browser, link(traits={"email": "ann@example.com"}), key))
+    event = order(identifiers=None, traits={"email": "ANN@example.com"})
+    with monkeypatch.context() as outage:
+        for method in ("transaction", "snapshot"):
+            outage.setattr(Database, method, _away)
+        (line,) = send(browser, event, key).get_json()["profiles"]
+    founder = Identifier("email_hash", hash_value("email", "ann@example.com") or "")
+    fallback = profile_id(app.extensions["onefold"].secrets.id_secret, founder)
     assert (line["profile"], line["fallback"]) == (fallback, True)
+    assert app.extensions["onefold"].reconciler.drain()
+    (again,) = send(browser, event, key).get_json()["profiles"]
+    assert (again["profile"], again["fallback"]) == (known, False)
+    reconciled = [entry for entry in ask.ledger_entries(database(app)) if entry["kind"] == "reconciled"]
+    assert [(entry["fallback"], entry["profile"]) for entry in reconciled] == [(fallback, known)]
 
 
 def _away(*_: Any) -> None:
