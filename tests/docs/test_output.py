@@ -116,6 +116,18 @@ def test_explain_prints_the_documented_members() -> None:
 
 
 @pytest.mark.usefixtures("database")
+def test_the_server_plane_answers_with_the_documented_members() -> None:
+    app = create_app(load_config(Path("onefold.toml")))
+    meta = {"ts": 1760000000000, "tier": "T0"}
+    event = {"event": "identity_link", "traits": {"email": "ann@example.com"}, "_meta": meta}
+    headers = {"Authorization": f"Bearer {run('keys', 'create', 'shop').strip()}"}
+    answer = app.test_client().post("/api/v1/events", json=event, headers=headers).get_json()
+    app.extensions["onefold"].close()
+    documented = table(page("docs/reference/server-plane.md"), "The answer")
+    assert set(answer) | members(answer["profiles"]) == set(documented)
+
+
+@pytest.mark.usefixtures("database")
 def test_the_list_of_keys_has_the_documented_members() -> None:
     assert members(json.loads(run("keys", "list", "--json"))) == set(table(TEXT, "onefold keys list --json"))
 

@@ -17,11 +17,13 @@ from onefold.config import Config, Secrets, Server, Site, StoreConfig, Tokens, l
 from onefold.core.consent import Permitted, Policy, gate
 from onefold.core.event import TIERS, Event, Tier
 from onefold.core.identifiers import Identifier
+from onefold.core.keys import RANDOM_BYTES, SCOPES, new_key
 from onefold.core.normalize import KINDS, normalize
 from onefold.core.presets import PRESETS
 from onefold.core.rules import Conflict, TypeRule, Unsigned, Window, default_rules, load_rules, parse_rules
+from onefold.engine.keys import FRESH_MS
 from onefold.errors import PROBLEMS
-from onefold.intake import uiaf
+from onefold.intake import backend, uiaf
 from onefold.store.database import Database
 from onefold.web.app import create_app
 from onefold.web.metrics import Metrics
@@ -275,6 +277,45 @@ def test_every_metric_is_documented_with_its_kind_and_no_other() -> None:
     documented = {name: cells[0] for name, cells in table(page("docs/reference/metrics.md"), "Metrics").items()}
     shown = re.findall(r"^# TYPE (\S+) (\S+)$", Metrics().text().decode(), re.MULTILINE)
     assert documented == dict(shown)
+
+
+# The server plane.
+
+SERVER_PLANE: Final = page("docs/reference/server-plane.md")
+
+
+def test_every_scope_is_documented_and_no_other() -> None:
+    assert tuple(table(SERVER_PLANE, "Keys")) == SCOPES
+
+
+def test_every_trait_is_documented_with_what_it_becomes() -> None:
+    documented = table(SERVER_PLANE, "Traits")
+    assert tuple(documented) == backend.TRAITS
+    for trait, cells in documented.items():
+        traits = {trait: "ann@example.com" if trait == "email" else "06-12345678", "region": "NL"}
+        raw = {"event": "identity_link", "identifiers": {"customer_id": "1"}, "traits": traits, "_meta": {"ts": 0}}
+        event = backend.parse(raw, 0, ()).event
+        became = [f"identifiers.{identifier.type}" for identifier in event.identifiers[1:]]
+        became += [f"attributes.{name}" for name in event.body.get("attributes", ())]
+        assert became == re.findall(r"`(\w+\.\w+)`", cells[0])
+
+
+def test_the_documented_event_of_a_back_end_is_taken_as_it_stands() -> None:
+    raw = json.loads(next(block.text for block in blocks(SERVER_PLANE) if "traits" in block.text))
+    received = backend.parse(raw, raw["_meta"]["ts"], {"main"})
+    assert isinstance(gate(received.event, Policy()), Permitted)
+    assert received.unused == ()
+
+
+def test_what_the_page_says_of_keys_and_limits_is_what_the_code_does() -> None:
+    for said in (
+        f"within {FRESH_MS // 1000} seconds",
+        f"more than {backend.MAX_TRAITS} members",
+        f"longer than {uiaf.MAX_TEXT:,} characters",
+    ):
+        assert said in SERVER_PLANE
+    (form,) = re.findall(r"form `([^`]*)`", SERVER_PLANE)
+    assert re.fullmatch(form, new_key(bytes(range(RANDOM_BYTES))))
 
 
 # The database.
