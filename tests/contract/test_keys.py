@@ -85,7 +85,7 @@ def test_what_is_no_key_asks_no_database(database: Database, monkeypatch: pytest
         assert refusal(ring, text) == "unauthenticated"
 
 
-def _nobody_may_ask(*_: Any) -> None:
+def _nobody_may_ask(*_: Any, **__: Any) -> None:
     raise AssertionError("the database was asked")
 
 
@@ -175,5 +175,5 @@ def test_a_request_does_not_wait_for_a_store_that_is_known_to_be_away(
     assert refusal(ring, key, NOW + 2 * HOUR) == "unauthenticated"
 
 
-def _away(*_: Any) -> None:
+def _away(*_: Any, **__: Any) -> None:
     raise OnefoldError("unavailable", "The database cannot be used right now.")

@@ -251,7 +251,7 @@ def test_while_the_store_is_away_an_event_is_answered_with_a_fallback_id(
     assert [(entry["fallback"], entry["profile"]) for entry in reconciled] == [(fallback, known)]
 
 
-def _away(*_: Any) -> None:
+def _away(*_: Any, **__: Any) -> None:
     raise OnefoldError("unavailable", "The database cannot be used right now.")
 
 
