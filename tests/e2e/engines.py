@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Run JavaScript until it answers something true, and return that."""
 
     def forget_cookies(self) -> None:
-        """Remove every cookie; storage belongs to a port, and every site of the tests has its own."""
+        """Remove the cookies of the page that is open; storage belongs to a port, and every site has its own."""
 
 
 def _wait(engine: Engine, script: str) -> Any:
