@@ -32,8 +32,9 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SEC
 class Endpoint:
     """`onefold serve` on a free port; everything it writes is below `folder` unless `more` says otherwise."""
 
-    def __init__(self, folder: Path, url: str, **more: str) -> None:
+    def __init__(self, folder: Path, url: str, processes: int = 1, **more: str) -> None:
         self.url = url
+        self._processes = str(processes)
         self.folder = folder
         self.spool = Path(more.get("spool_path", folder / "spool"))
         self.log = folder / "log"
@@ -50,6 +51,7 @@ class Endpoint:
         """Start it, and wait until it answers."""
         with self.log.open("ab") as log:
             arguments = [_ONEFOLD, "serve", "--config", str(self._config), "--port", str(self.port)]
+            arguments += ["--processes", self._processes]
             self._process = subprocess.Popen(
                 arguments, stdout=log, stderr=log, cwd=self.folder, env=_environment(), start_new_session=True
             )
@@ -60,6 +62,12 @@ class Endpoint:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def workers(self) -> list[int]:
+        """The processes that serve."""
+        assert self._process is not None
+        main = Path(f"/proc/{self._process.pid}/task/{self._process.pid}")
+        return [int(child) for child in (main / "children").read_text().split()]
 
     def terminate(self) -> int:
         """Ask it to end; its exit code."""

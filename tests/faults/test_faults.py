@@ -7,6 +7,7 @@ Each test is short here; `make faults` runs it more often and for longer.
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
@@ -65,8 +66,8 @@ def started(tmp_path: Path) -> Iterator[Start]:
     """Starts an endpoint on a database; nothing of it is left in the end."""
     found: list[Endpoint] = []
 
-    def start(url: str, **more: str) -> Endpoint:
-        found.append(Endpoint(tmp_path, url, **more))
+    def start(url: str, processes: int = 1, **more: str) -> Endpoint:
+        found.append(Endpoint(tmp_path, url, processes, **more))
         found[-1].start()
         return found[-1]
 
@@ -114,6 +115,21 @@ def test_told_to_end_under_load_it_finishes_and_exits_in_order(endpoint: Endpoin
     assert list(endpoint.spool.glob("*")) == []
     assert set(load.statuses) == {202}
     assert list(endpoint.folder.glob("onefold.db-wal")) == []
+
+
+def test_four_processes_take_what_comes_while_one_after_another_is_killed(server: Server, started: Start) -> None:
+    """They begin at once on a database without a schema, and one that is killed is started again."""
+    endpoint = started(fresh(server), processes=4)
+    with Load(endpoint.port, clients=16) as load:
+        for _ in range(KILLS):
+            more(load)
+            os.kill(random.choice(endpoint.workers()), signal.SIGKILL)
+        more(load)
+        until(lambda: len(endpoint.workers()) == 4, "the killed process to be started again")
+        more(load)
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
 
 
 def test_postgres_stopped_and_started_under_load(server: Server, started: Start) -> None:

@@ -39,18 +39,26 @@ def demo(port: int) -> None:
 @db_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="The port to listen on.")
-@click.option("--processes", default=1, show_default=True, help="Endpoint processes; SQLite takes one.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Endpoint processes; more than one needs PostgreSQL.",
+)
 @click.option("--no-migrate", is_flag=True, help="Leave the schema as it is.")
 def serve(config_path: Path | None, db: str | None, host: str, port: int, processes: int, no_migrate: bool) -> None:
     """Run the endpoint."""
     from onefold.web import serving  # here, because the other commands need no web server
 
     config = configuration(config_path, db)
-    if processes != 1:
-        raise ConfigError("SQLite has one writer, so the endpoint runs as one process; leave --processes at 1")
+    database = Database(config.store.url)
+    if processes > 1 and not database.many_writers:
+        raise ConfigError(
+            "--processes: SQLite has one writer, so the endpoint is one process there; leave it at 1, or use PostgreSQL"
+        )
     parse_rules(config.rules)
     load_secrets(Path(config.secrets_path), config.sites)
-    database = Database(config.store.url)
     serving.check_free(host, port)
     if not config.sites:
         click.echo(
@@ -59,7 +67,7 @@ def serve(config_path: Path | None, db: str | None, host: str, port: int, proces
     if no_migrate:
         os.environ[serving.MIGRATE_VARIABLE] = "no"
     click.echo(f"Onefold endpoint at http://{host}:{port}/ (database {database.name})", err=True)
-    serving.run("onefold.web.serving:endpoint", host, port)
+    serving.run("onefold.web.serving:endpoint", host, port, processes)
 
 
 _FIRST_CONFIG: Final = """\

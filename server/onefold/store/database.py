@@ -81,13 +81,14 @@ class Transaction(Reader):
 class Database:
     """One database, named by its URL (`sqlite:///path`, `postgresql://…`). Safe to use from many threads.
 
-    `name` is the URL without a password.
+    `name` is the URL without a password; `many_writers` says whether several processes may write to it.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._driver = _driver(url)
         self.name = self._driver.name
+        self.many_writers = self._driver.many_writers
 
     def exists(self) -> bool:
         """Whether there is a database to ask. Raises `unavailable` when its server does not answer."""

@@ -54,6 +54,7 @@ class Driver(Protocol):
 
     name: str
     dialect: str
+    many_writers: bool
 
     def exists(self) -> bool:
         """Whether there is a database to ask."""

@@ -106,6 +106,7 @@ class Postgres:
     """One PostgreSQL database. Safe to use from many threads; connections are kept and used again."""
 
     dialect = "postgresql+psycopg://"
+    many_writers = True
 
     def __init__(self, url: str) -> None:
         self._url = url

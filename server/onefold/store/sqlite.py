@@ -64,6 +64,7 @@ class Sqlite:
     """One SQLite file. Safe to use from many threads; writes take turns."""
 
     dialect = "sqlite://"
+    many_writers = False
 
     def __init__(self, url: str) -> None:
         self.name = url

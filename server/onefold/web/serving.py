@@ -3,9 +3,13 @@ one builds the same.
 """
 
 import os
+import shutil
+import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Final
@@ -18,6 +22,7 @@ from granian.log import LogLevels
 from onefold.config import CONFIG_VARIABLE, Config, load_config
 from onefold.errors import ConfigError
 from onefold.web.app import create_app
+from onefold.web.metrics import share_between_processes
 from onefold.web.state import State
 
 MIGRATE_VARIABLE: Final = "ONEFOLD_MIGRATE"
@@ -27,6 +32,7 @@ _PARENT_CHECK_SECONDS: Final = 0.25
 
 def endpoint() -> Flask:
     """The endpoint of this process, as the environment describes it."""
+    end_when_told()
     die_with_parent()
     return looked_after(create_app(configured(), migrate=os.environ.get(MIGRATE_VARIABLE) != "no"))
 
@@ -43,6 +49,14 @@ def configured() -> Config:
     """The configuration that `ONEFOLD_CONFIG` names, with the environment laid over it."""
     path = os.environ.get(CONFIG_VARIABLE)
     return load_config(Path(path) if path else None)
+
+
+def end_when_told() -> None:
+    """End at once when told so before the server has begun, which then sees to it: until then a worker has the handlers
+    of the process it was forked from, which would only take a note, and that process waits for it.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def die_with_parent() -> None:
@@ -68,17 +82,36 @@ def check_free(host: str, port: int) -> None:
             raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
 
 
-def run(target: str, host: str, port: int) -> None:
-    """Serve a factory (`module:function`) until the process is told to stop; requests under way are finished first."""
+def run(target: str, host: str, port: int, processes: int = 1) -> None:
+    """Serve a factory (`module:function`) until the process is told to stop; requests under way are finished first.
+
+    Where several processes serve, one that ends unexpectedly is started again.
+    """
     server = Granian(
         target,
         address=host,
         port=port,
         interface=Interfaces.WSGI,
         factory=True,
+        workers=processes,
+        respawn_failed_workers=processes > 1,
         blocking_threads=_THREADS,
         backlog=2048,
         log_level=LogLevels.error,
         websockets=False,
     )
-    server.serve()
+    with _counting_together(processes):
+        server.serve()
+
+
+@contextmanager
+def _counting_together(processes: int) -> Iterator[None]:
+    """Let several processes count together; one counts in its memory."""
+    if processes == 1:
+        yield
+        return
+    folder = share_between_processes()
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
