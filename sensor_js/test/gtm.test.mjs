@@ -43,6 +43,16 @@ test('every field is something that the sensor can be told', () => {
   assert.deepEqual(fields.map(({ name }) => name).filter((name) => !names.includes(name)), []);
 });
 
+test('the guide tells for every field which attribute it stands for', () => {
+  const guide = readFileSync(new URL('../../docs/how-to/google-tag-manager.md', import.meta.url), 'utf8');
+  const told = [...guide.matchAll(/^ *\| (.+) \| `(data-[a-z-]+)` \|$/gm)].map(([, label, attribute]) => [label, attribute]);
+  const attribute = (name) => 'data-' + name.replace(/[A-Z]/g, (letter) => '-' + letter.toLowerCase());
+  const meant = fields
+    .filter(({ name }) => name !== 'endpoint')
+    .map(({ name, displayName, checkboxText }) => [(displayName ?? checkboxText).replace(/ \(.*/, ''), attribute(name)]);
+  assert.deepEqual(told, meant);
+});
+
 test('the sources of consent to choose from are those that the sensor has', () => {
   const choices = fields.find(({ name }) => name === 'consent').selectItems.map(({ value }) => value);
   assert.deepEqual(choices.sort(), [...options.matchAll(/'([a-z-]+)'(?= \||;)/g)].map(([, name]) => name).sort());
