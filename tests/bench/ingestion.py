@@ -1,11 +1,22 @@
-"""How fast events are ingested, beside a baseline that only writes the same rows in the same batches."""
+"""How fast events are ingested, beside a baseline that only writes the same rows in the same batches.
 
+Each round is a process of its own, which tells its wall-clock time, the processor time it used (which the machine's
+other load disturbs less), and what of it was resident at the end.
+"""
+
+import json
+import re
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from bench.population import IDENTIFIERS_A_PERSON, mixed_stream
 from bench.stored import SECRET, copy_of, populated
@@ -14,43 +25,94 @@ from onefold.core.rules import default_rules
 from onefold.engine.ingest import Ingest
 from onefold.store.database import Database, Transaction
 
-BATCH = 256
-Writes = list[tuple[str, str, list[Any]]]
+BATCH: Final = 256
+Writes = list[tuple[str, list[Any]]]
+Told = dict[str, float]
 
 
-def measure(folder: Path, identifiers: int, events: int, rounds: int) -> dict[str, float]:
-    """Medians of events per second, ingested and written only, and their ratio round by round."""
-    people = identifiers // IDENTIFIERS_A_PERSON
+def measure(folder: Path, identifiers: int, events: int, rounds: int) -> Told:
+    """On SQLite, medians: events per second, ingested and written only; their ratio round by round, by the clock and by
+    processor time; microseconds of processor time an event; resident memory of the ingesting process in MB.
+    """
     base = populated(folder, identifiers)
-    stream = list(mixed_stream(events, people, first=people))
-    batches = [stream[at : at + BATCH] for at in range(0, len(stream), BATCH)]
-    recorded = _record(copy_of(base, "recording.db"), batches)
-    ours, theirs = [], []
-    for _ in range(rounds):
-        ours.append(events / _timed(copy_of(base, "ours.db"), lambda database: _ingest(database, batches)))
-        theirs.append(events / _timed(copy_of(base, "theirs.db"), lambda database: _write(database, recorded)))
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
-    return {"ingested": median(ours), "rows only": median(theirs), "ratio": median(ratios)}
+    found = compare(lambda: copy_of(base, "measured.db"), folder, identifiers, events, rounds)
+    for path in folder.glob("measured.db*"):
+        path.unlink()
+    return found
 
 
-def _timed(database: Database, work: Callable[[Database], None]) -> float:
-    with database.transaction():
-        pass  # connect first
-    started = time.perf_counter()
-    work(database)
-    elapsed = time.perf_counter() - started
+def compare(new_copy: Callable[[], Database], folder: Path, identifiers: int, events: int, rounds: int) -> Told:
+    """The same for any database that can be copied."""
+    stream, recording = (events, identifiers), folder / "recording.msgpack"
+    run(new_copy(), "record", *stream, recording)
+    pairs = [[run(new_copy(), what, *stream, recording) for what in ("ingest", "write")] for _ in range(rounds)]
+    return {
+        "ingested/s": median(events / ours["seconds"] for ours, _ in pairs),
+        "rows only/s": median(events / theirs["seconds"] for _, theirs in pairs),
+        "ratio": median(theirs["seconds"] / ours["seconds"] for ours, theirs in pairs),
+        "cpu ratio": median(theirs["cpu"] / ours["cpu"] for ours, theirs in pairs),
+        "cpu us": median(ours["cpu"] / events * 1e6 for ours, _ in pairs),
+        "resident MB": max(ours["resident_kb"] for ours, _ in pairs) / 1024,
+    }
+
+
+def run(database: Database, what: str, events: int, identifiers: int, recording: Path) -> Told:
+    """One round in a process of its own."""
+    process = start(database, what, events, identifiers, recording)
+    begin(process)
+    return told_by(process)
+
+
+def start(database: Database, what: str, *rest: object) -> subprocess.Popen[str]:
+    """Start a round; it begins when it is told to."""
     database.close()
-    return elapsed
+    command = [sys.executable, "-m", "bench.ingestion", what, database.url, *map(str, rest)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()  # it is ready
+    return process
 
 
-def _ingest(database: Database, batches: Sequence[Sequence[Permitted]]) -> None:
-    ingest = Ingest(database, default_rules(), SECRET, most=BATCH)
+def begin(process: subprocess.Popen[str]) -> None:
+    """Tell a round to begin."""
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def told_by(process: subprocess.Popen[str]) -> Told:
+    """What a round says in the end."""
+    told, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    found: Told = json.loads(told)
+    return found
+
+
+def in_batches(events: int, identifiers: int) -> list[list[Permitted]]:
+    """The mixed stream that follows a population of so many identifiers."""
+    people = identifiers // IDENTIFIERS_A_PERSON
+    stream = list(mixed_stream(events, people, first=people))
+    return [stream[at : at + BATCH] for at in range(0, len(stream), BATCH)]
+
+
+def ingest(database: Database, batches: Sequence[Sequence[Permitted]]) -> None:
+    """Ours."""
+    taking = Ingest(database, default_rules(), SECRET, most=BATCH)
     for batch in batches:
-        ingest.take(batch)
+        taking.take(batch)
 
 
-def _record(database: Database, batches: Sequence[Sequence[Permitted]]) -> list[Writes]:
-    """What each batch wrote."""
+def write(database: Database, recorded: Sequence[Writes]) -> None:
+    """The baseline: the same rows, in as many transactions."""
+    for writes in recorded:
+        with database.transaction() as tx:
+            for name, rows in writes:
+                tx.write(name, rows)
+
+
+def record(database: Database, batches: Sequence[Sequence[Permitted]]) -> list[Writes]:
+    """Ingest, and note what each batch wrote."""
     recorded: list[Writes] = []
     original = Database.transaction
 
@@ -58,11 +120,11 @@ def _record(database: Database, batches: Sequence[Sequence[Permitted]]) -> list[
     def recording(self: Database, alone: bool = True) -> Iterator[Transaction]:
         writes: Writes = []
         with original(self, alone) as tx:
-            write = tx.write
+            real = tx.write
 
             def noted(name: str, rows: Sequence[Sequence[Any]]) -> None:
-                writes.append(("write", name, list(rows)))
-                write(name, rows)
+                writes.append((name, list(rows)))
+                real(name, rows)
 
             tx.write = noted  # type: ignore[method-assign]
             yield tx
@@ -70,15 +132,49 @@ def _record(database: Database, batches: Sequence[Sequence[Permitted]]) -> list[
 
     Database.transaction = recording  # type: ignore[method-assign]
     try:
-        _ingest(database, batches)
+        ingest(database, batches)
     finally:
         Database.transaction = original  # type: ignore[method-assign]
-        database.close()
     return recorded
 
 
-def _write(database: Database, recorded: Sequence[Writes]) -> None:
-    for writes in recorded:
-        with database.transaction() as tx:
-            for _, name, rows in writes:
-                tx.write(name, rows)
+def timed(work: Callable[[], None]) -> Told:
+    """Seconds by the clock and of processor time, and resident memory afterwards in kB."""
+    before, started = _cpu(), time.perf_counter()
+    work()
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "cpu": _cpu() - before, "resident_kb": _resident_kb()}
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _resident_kb() -> int:
+    found = re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())
+    return 0 if found is None else int(found[1])
+
+
+def _main(what: str, url: str, events: int, identifiers: int, recording: Path, half: int | None = None) -> None:
+    database = Database(url)
+    with database.transaction():
+        pass  # connect first
+    batches = in_batches(events, identifiers)[slice(half, None, None if half is None else 2)]
+    recorded = msgspec.msgpack.decode(recording.read_bytes(), type=list[Writes]) if what == "write" else []
+    print("ready", flush=True)
+    sys.stdin.readline()
+    if what == "write":
+        told = timed(lambda: write(database, recorded))
+    elif what == "ingest":
+        told = timed(lambda: ingest(database, batches))
+    else:
+        recording.write_bytes(msgspec.msgpack.encode(record(database, batches)))
+        told = {}
+    database.close()
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    what, url, events, identifiers, recording, *half = sys.argv[1:]
+    _main(what, url, int(events), int(identifiers), Path(recording), int(half[0]) if half else None)
