@@ -129,7 +129,7 @@ def test_the_doctor_is_quiet_where_all_is_well(brain: Brain) -> None:
     assert {(check, finding.verdict, finding.do) for check, finding in findings(brain).items()} == {
         (check, "ok", None)
         for check in (
-            *("configuration", "secrets", "database", "clocks", "replay"),
+            *("configuration", "secrets", "spool", "database", "clocks", "replay"),
             *("largest profiles", "shared identifiers", "one device, many people"),
         )
     }

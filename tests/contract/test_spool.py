@@ -4,8 +4,10 @@ but the time.
 
 import errno
 import os
+import re
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +15,16 @@ from typing import Any, Final
 
 import pytest
 
+from onefold.config import Config, Site, StoreConfig
 from onefold.core.consent import Permitted
+from onefold.core.decision import Decision
 from onefold.core.event import Event
+from onefold.core.graph import Graph
 from onefold.core.identifiers import Identifier, profile_id
-from onefold.core.rules import default_rules, parse_rules
+from onefold.core.resolve import resolve
+from onefold.core.rules import Rules, default_rules, parse_rules
 from onefold.engine import ask
+from onefold.engine.doctor import examine
 from onefold.engine.ingest import Ingest, Taken
 from onefold.engine.reconcile import Reconciler
 from onefold.engine.spool import Spool, Spooled, survey, unpack
@@ -64,6 +71,7 @@ class Endpoint:
 
     def __init__(self, database: Database, folder: Path, budget_ms: int = PATIENCE_MS, **under: Any) -> None:
         self.database = database
+        self.folder = folder
         self.rules = parse_rules(under)
         self.spool = Spool(folder)
         self.ingest = Ingest(database, self.rules, SECRET, spool=self.spool, budget_ms=budget_ms)
@@ -110,7 +118,7 @@ def test_events_taken_while_the_store_is_away_are_in_the_journal_in_order_when_i
     outage.away = False
     assert endpoint.reconciler.drain()
     assert endpoint.journal() == ["0", "1", "2", "3", "4"]
-    assert survey(endpoint.spool.folder).events == 0
+    assert survey(endpoint.folder).events == 0
 
 
 def test_an_event_that_waits_behind_a_hanging_commit_is_taken_back_and_spooled(
@@ -228,7 +236,7 @@ def test_what_is_refused_whatever_the_graph_holds_is_refused_at_once(outage: Out
     assert codes == ["no_identifiers", "contradictory_identifiers", None]
     assert fine.decision is not None
     assert [step.code for step in fine.decision.trace] == ["blocked_identifier"]
-    assert survey(endpoint.spool.folder).events == 1
+    assert survey(endpoint.folder).events == 1
 
 
 def test_what_the_rules_refuse_when_its_turn_comes_is_left_out(
@@ -249,7 +257,7 @@ def test_what_the_rules_refuse_when_its_turn_comes_is_left_out(
 def test_the_spool_holds_no_value_that_the_journal_would_not_hold(outage: Outage, endpoint: Endpoint) -> None:
     outage.away = True
     endpoint.take(permitted(make_event("1", "uid:1", "email_hash:in-the-clear", "shoe_size:forty-two")))
-    kept = b"".join(path.read_bytes() for path in endpoint.spool.folder.iterdir())
+    kept = b"".join(path.read_bytes() for path in endpoint.folder.iterdir())
     assert [word for word in (b"in-the-clear", b"shoe_size", b"forty-two") if word in kept] == []
     outage.away = False
     endpoint.reconciler.drain()
@@ -266,21 +274,28 @@ def test_a_withdrawal_of_consent_waits_like_everything_else(outage: Outage, endp
     assert len(pictures.journal(endpoint.database)) == 1
 
 
-def test_an_event_on_which_the_endpoint_fails_is_kept_aside(
+def test_an_event_on_which_the_endpoint_fails_is_kept_aside_and_can_be_tried_again(
     outage: Outage, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outage.away = True
     endpoint.take(permitted(make_event("1", "uid:1")), permitted(make_event("2", "uid:2")))
     outage.away = False
-    take = endpoint.ingest.take_late
 
-    def failing(events: list[Permitted], seconds: float) -> list[Taken]:
-        pairs = zip(events, take(events, seconds), strict=True)
-        return [Taken(failed=True) if event.event.event_id == "1" else taken for event, taken in pairs]
+    def failing(graph: Graph, event: Permitted, under: Rules, seq: int) -> Decision:
+        if event.event.event_id == "1":
+            raise ZeroDivisionError("a defect")
+        return resolve(graph, event, under, seq)
 
-    monkeypatch.setattr(endpoint.ingest, "take_late", failing)
+    monkeypatch.setattr("onefold.engine.advance.resolve", failing)
     endpoint.reconciler.drain()
-    assert survey(endpoint.spool.folder).aside == 1
+    assert survey(endpoint.folder).aside == 1
+    assert endpoint.journal() == ["2"]
+    (failed,) = endpoint.folder.glob("*.failed")
+    failed.rename(failed.with_suffix(""))
+    monkeypatch.undo()
+    endpoint.spool.adopt()
+    assert endpoint.reconciler.drain()
+    assert endpoint.journal() == ["2", "1"]
 
 
 # The files.
@@ -433,7 +448,7 @@ def test_a_full_disk_is_unavailable_and_takes_nothing_back(
     outage.away = False
     assert endpoint.reconciler.drain()
     assert endpoint.journal() == ["before", "after"]
-    assert survey(endpoint.spool.folder).aside == 0
+    assert survey(endpoint.folder).aside == 0
 
 
 def test_threads_that_come_together_share_syncs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,3 +483,72 @@ def test_the_default_rules_need_no_spool(database: Database) -> None:
     """An engine without one says so when the store is away."""
     ingest = Ingest(database, default_rules(), SECRET)
     assert not ingest.take([permitted(make_event("1", "uid:1"))])[0].spooled
+
+
+def test_a_last_attempt_is_made_when_the_process_ends(outage: Outage, database: Database, folder: Path) -> None:
+    endpoint = Endpoint(database, folder)
+    endpoint.reconciler.start()
+    outage.away = True
+    endpoint.take(permitted(make_event("1", "uid:1")))
+    outage.away = False
+    endpoint.close()
+    assert endpoint.journal() == ["1"]
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_store_that_is_away_does_not_take_is_left_to_the_next_process(
+    outage: Outage, database: Database, folder: Path
+) -> None:
+    endpoint = Endpoint(database, folder)
+    endpoint.reconciler.start()
+    outage.away = True
+    endpoint.take(permitted(make_event("1", "uid:1")))
+    endpoint.close()
+    assert survey(folder).events == 1
+
+
+# What the doctor says.
+
+
+def findings(endpoint: Endpoint) -> dict[str, tuple[str, str]]:
+    """Verdict and detail of each check."""
+    config = Config(
+        sites=(Site("shop", ("https://shop.example",)),), store=StoreConfig(spool_path=str(endpoint.folder))
+    )
+    found = examine(config, endpoint.rules, SECRET, endpoint.database, replay=True)
+    return {finding.check: (finding.verdict, finding.detail) for finding in found}
+
+
+def test_the_doctor_tells_what_waits_and_for_how_long(
+    outage: Outage, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert findings(endpoint)["spool"] == ("ok", "nothing waits")
+    outage.away = True
+    endpoint.take(permitted(make_event("1", "uid:1")), permitted(make_event("2", "uid:2")))
+    assert findings(endpoint)["spool"][0] == "ok"
+    with monkeypatch.context() as later:
+        now = time.time()
+        later.setattr(time, "time", lambda: now + 90)
+        verdict, detail = findings(endpoint)["spool"]
+    assert verdict == "look"
+    assert re.fullmatch(r"2 events wait in .*, the oldest file for (89|90|91) seconds", detail)
+
+
+def test_the_doctor_tells_what_was_kept_aside(endpoint: Endpoint) -> None:
+    path = left_behind(endpoint.folder, "1", "2")
+    path.write_bytes(path.read_bytes()[:-1])
+    endpoint.spool.adopt()
+    assert findings(endpoint)["spool kept aside"][0] == "bad"
+
+
+def test_the_doctor_says_that_the_database_is_away_and_what_it_can_besides(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Iterator[None]:
+        raise OnefoldError("unavailable", "away")
+
+    monkeypatch.setattr(endpoint.database, "snapshot", away)
+    found = findings(endpoint)
+    assert found["database"] == ("bad", "away")
+    assert found["spool"][0] == "ok"
+    monkeypatch.undo()

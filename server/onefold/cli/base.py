@@ -109,13 +109,19 @@ def named_rules(name: str) -> Rules:
     return preset(name)
 
 
-def existing(config: Config) -> Database:
-    """The database to ask, closed when the command ends. Raises `unavailable` when there is none: asking must not
-    create one.
+def existing(config: Config, even_away: bool = False) -> Database:
+    """The database to ask, closed when the command ends. Raises `unavailable` when there is none (asking must not
+    create one), and when it does not answer, unless it may be `even_away`.
     """
     database = Database(config.store.url)
     click.get_current_context().call_on_close(database.close)
-    if not database.exists():
+    try:
+        there = database.exists()
+    except OnefoldError:
+        if not even_away:
+            raise
+        return database
+    if not there:
         raise OnefoldError("unavailable", f"There is no Onefold database at {database.name}; name it with --db.")
     return database
 

@@ -26,6 +26,7 @@ from onefold.config import Config
 from onefold.engine.doctor import as_rows, examine
 from onefold.engine.simulate import simulate
 from onefold.engine.verify import verify
+from onefold.errors import OnefoldError
 from onefold.store.database import Database
 
 
@@ -104,9 +105,10 @@ _MARKS: Final = {"ok": "ok  ", "look": "LOOK", "bad": "BAD "}
 @json_option
 def doctor(config_path: Path | None, db: str | None, no_replay: bool, as_json: bool) -> None:
     """Check configuration, secrets, database, clocks, journal = graph, and look for two people taken for one."""
-    config, database = _opened(config_path, db)
+    config = configuration(config_path, db)
+    database = existing(config, even_away=True)
     secret = secrets_of(config).id_secret
-    with progress_bar("replaying", entries_of(database)) as progress:
+    with progress_bar("replaying", _entries(database)) as progress:
         findings = as_rows(examine(config, rules_of(config), secret, database, not no_replay, progress))
     if as_json:
         click.echo(json.dumps(findings, ensure_ascii=False, indent=1))
@@ -117,3 +119,11 @@ def doctor(config_path: Path | None, db: str | None, no_replay: bool, as_json: b
                 click.echo(f"      {finding['do']}")
     if any(finding["verdict"] == "bad" for finding in findings):
         sys.exit(NO)
+
+
+def _entries(database: Database) -> int:
+    """How many journal entries there are to run again; none where the database is away, as the doctor will say."""
+    try:
+        return entries_of(database)
+    except OnefoldError:
+        return 0

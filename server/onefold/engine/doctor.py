@@ -12,7 +12,9 @@ from onefold.core.graph import Graph, Profile
 from onefold.core.identifiers import STAND_IN, Identifier
 from onefold.core.rules import Rules
 from onefold.engine.history import Journal, Progress
+from onefold.engine.spool import survey
 from onefold.engine.verify import verify
+from onefold.errors import OnefoldError
 from onefold.store.database import Database, Reader
 from onefold.store.graph_store import load_profiles
 from onefold.store.names import Names
@@ -26,6 +28,7 @@ _MANY_PERSONAL: Final = 4
 _OLD_SECRET_DAYS: Final = 400
 _LISTED: Final = 10
 _DAY_SECONDS: Final = 86_400
+_LONG_WAIT_SECONDS: Final = 5
 _SKEW_MS: Final = 3_600_000
 
 
@@ -44,6 +47,17 @@ def examine(
     """Every check in turn. `replay` runs the whole journal again; leave it out on large ones that are busy."""
     yield _configuration(config)
     yield _secrets(Path(config.secrets_path))
+    yield from _spool(config.spool_folder)
+    try:
+        yield from _stored(rules, secret, database, replay, progress)
+    except OnefoldError as error:
+        do = "events go to the spool meanwhile, where an endpoint runs; bring the database back"
+        yield Finding("database", "bad", error.detail, do)
+
+
+def _stored(
+    rules: Rules, secret: bytes, database: Database, replay: bool, progress: Progress | None
+) -> Iterator[Finding]:
     with database.snapshot() as reader:
         journal = Journal(reader)
         yield Finding("database", "ok", f"answers; {journal.length()} journal entries")
@@ -74,6 +88,25 @@ def _secrets(path: Path) -> Finding:
         detail = f"{path} is {days} days old"
         return Finding("secrets", "look", detail, "make new claim secrets; keep id_secret, profile ids depend on it")
     return Finding("secrets", "ok", f"{path}, {days} days old; keep a backup")
+
+
+def _spool(folder: Path) -> Iterator[Finding]:
+    """Events that wait for the database, and what could not be brought there."""
+    waiting = survey(folder)
+    if waiting.aside:
+        detail = f"{waiting.aside} files in {folder} hold what could not be brought to the database"
+        do = (
+            "a .failed file: see the log for the defect, update, and take .failed off its name to try again; "
+            "a .torn one is what a crash or a bad disk left of the last events: check the disk, then remove it"
+        )
+        yield Finding("spool kept aside", "bad", detail, do)
+    if waiting.oldest_at is None:
+        yield Finding("spool", "ok", "nothing waits")
+        return
+    seconds = max(0, int(time.time() - waiting.oldest_at / 1000))
+    detail = f"{waiting.events} events wait in {folder}, the oldest file for {seconds} seconds"
+    do = "they are brought to the database as soon as it takes commits and an endpoint runs; see the log"
+    yield Finding("spool", "look" if seconds > _LONG_WAIT_SECONDS else "ok", detail, do)
 
 
 def _clocks(journal: Journal) -> Finding:

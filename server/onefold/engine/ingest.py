@@ -128,8 +128,9 @@ class Ingest:
             try:
                 return self._group.submit_within(events, self._budget_seconds)
             except Overdue:
+                if not self.store_away:
+                    log.warning("store_overdue")
                 self.store_away = True
-                log.warning("store_overdue", events=len(events))
             except OnefoldError as error:
                 if error.code != "unavailable":
                     raise

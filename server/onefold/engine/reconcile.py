@@ -1,5 +1,6 @@
 """Bring what waits in the spool to the store once it is back, in order, and say in the ledger what became of it."""
 
+import math
 import threading
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ import structlog
 from onefold.core.consent import readmit
 from onefold.engine.groupcommit import Overdue
 from onefold.engine.ingest import Ingest, Taken
-from onefold.engine.spool import Segment, Spool, Spooled, framed, keep_aside, unpack
+from onefold.engine.spool import Segment, Spool, Spooled, set_aside, unpack
 from onefold.errors import OnefoldError
 
 log = structlog.get_logger()
@@ -26,11 +27,12 @@ _PATIENCE_SECONDS: Final = 10.0
 class Reconciler:
     """A thread that looks after the spool of an endpoint. What it brings twice counts once: events have ids."""
 
-    def __init__(self, ingest: Ingest, spool: Spool, after_look: Callable[[], None] | None = None) -> None:
+    def __init__(self, ingest: Ingest, spool: Spool, look: Callable[[], None] = lambda: None) -> None:
         self._ingest = ingest
-        self._after_look = after_look
+        self._look = look
         self._spool = spool
         self._stopping = threading.Event()
+        self._ends_at = math.inf
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
     def start(self) -> None:
@@ -38,10 +40,13 @@ class Reconciler:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the batch under way; what is left in the spool is for the next process."""
+        """End after a last attempt, for the disk may go with the process. What a while is not enough for, or what a
+        store that is away does not take, is for the next one.
+        """
+        self._ends_at = time.monotonic() + _PATIENCE_SECONDS
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(_PATIENCE_SECONDS)
+            self._thread.join(2 * _PATIENCE_SECONDS)
 
     def drain(self) -> bool:
         """Bring everything that waits to the store; false where the store does not take it yet."""
@@ -63,16 +68,20 @@ class Reconciler:
     def _run(self) -> None:
         looks = 0
         while not self._stopping.is_set():
-            try:
-                if looks % _ADOPT_EVERY == 0:
-                    self._spool.adopt()
-                self.drain()
-                if self._after_look is not None:
-                    self._after_look()
-            except Exception:  # the thread outlives whatever goes wrong with one file
-                log.exception("reconciliation_failed")
+            if looks % _ADOPT_EVERY == 0:
+                self._attempt(self._spool.adopt)
+            self._attempt(self._look)
+            self._attempt(self.drain)
             looks += 1
             self._stopping.wait(_LOOK_SECONDS)
+        self._attempt(self.drain)
+
+    def _attempt(self, step: Callable[[], object]) -> None:
+        """Take a step; whatever goes wrong with one file, the thread goes on."""
+        try:
+            step()
+        except Exception:
+            log.exception("reconciliation_failed")
 
     def _bring(self, segment: Segment) -> bool:
         """Bring a file to the store from where the last attempt ended; false where this one is to end before all is
@@ -81,7 +90,7 @@ class Reconciler:
         records = segment.records()
         refused: Counter[str] = Counter()
         while segment.brought < len(records):
-            if self._stopping.is_set():
+            if time.monotonic() > self._ends_at:
                 return False
             batch = records[segment.brought : segment.brought + _BATCH]
             refused.update(self._bring_batch(segment, batch))
@@ -117,8 +126,7 @@ def _readable(segment: Segment, record: bytes) -> Spooled | None:
 
 def _set_aside(segment: Segment, record: bytes, why: str) -> None:
     """Keep an event that cannot be brought to the store, for an operator to look at."""
-    keep_aside(segment.path, ".failed", framed(record))
-    log.error("spooled_event_set_aside", file=f"{segment.path.name}.failed", reason=why)
+    log.error("spooled_event_set_aside", file=set_aside(segment, record).name, reason=why)
 
 
 def _code(taken: Taken) -> str | None:

@@ -60,7 +60,7 @@ class Segment:
 
     def append(self, records: Sequence[bytes]) -> None:
         """Write records and sync. Raises OSError; then the file ends where it ended before, as far as that can be."""
-        data = memoryview(b"".join(framed(record) for record in records))
+        data = memoryview(b"".join(_framed(record) for record in records))
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
@@ -88,7 +88,7 @@ class Segment:
         self.size += _HEAD.size if _is_ours(content) else 0
         torn = content[self.size :]
         if torn:
-            keep_aside(self.path, ".torn", torn)
+            _keep(self.path.with_name(self.path.name + ".torn"), torn)
             os.ftruncate(self._descriptor, self.size)
             os.fdatasync(self._descriptor)
         return len(torn)
@@ -205,10 +205,19 @@ def survey(folder: Path) -> Waiting:
     return _waiting([segment for segment in found if segment.events], folder)
 
 
-def keep_aside(path: Path, suffix: str, content: bytes) -> None:
-    """Write what cannot be brought to the store beside the file it comes from, on disk when this returns."""
-    beside = path.with_name(path.name + suffix)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+def set_aside(segment: Segment, record: bytes) -> Path:
+    """Keep a record that cannot be brought to the store beside its file, in a file that is one of the spool again once
+    it is called so.
+    """
+    beside = segment.path.with_name(segment.path.name + ".failed")
+    head = b"" if beside.exists() else _HEAD.pack(_MAGIC, segment.begun_at)
+    _keep(beside, head + _framed(record))
+    return beside
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write at the end of a file, on disk when this returns."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "ab") as file:
         file.write(content)
         file.flush()
@@ -232,8 +241,10 @@ def _files(folder: Path) -> list[Path]:
 
 def _begin(folder: Path) -> Segment:
     """A new file, locked before anybody can see it: found unlocked it would be taken for a dead process's."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    numbers = [int(path.name.partition("-")[0]) for path in _files(folder)]
+    if not folder.exists():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
+    numbers = [int(number) for path in _files(folder) if (number := path.name.partition("-")[0]).isdecimal()]
     path = folder / f"{max(numbers, default=0) + 1:012d}-{os.getpid()}-{os.urandom(4).hex()}.spool"
     hidden = path.with_suffix(".new")
     begun_at = time.time_ns() // 1_000_000
@@ -309,8 +320,7 @@ def _intact(content: bytes) -> Iterator[bytes]:
         at += _FRAME.size + length
 
 
-def framed(record: bytes) -> bytes:
-    """A record as it lies in a file."""
+def _framed(record: bytes) -> bytes:
     return _FRAME.pack(len(record), zlib.crc32(record, len(record))) + record
 
 

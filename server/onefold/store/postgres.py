@@ -175,7 +175,12 @@ class Postgres:
 
 
 # A server that is gone without a word is noticed within half a minute.
-_KEEPALIVE: Final[dict[str, Any]] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_KEEPALIVE: Final[dict[str, Any]] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 
 def _begun(idle: list[Raw], begin: str) -> Raw | None:

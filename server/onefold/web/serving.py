@@ -27,6 +27,9 @@ from onefold.web.state import State
 
 MIGRATE_VARIABLE: Final = "ONEFOLD_MIGRATE"
 _THREADS: Final = 32  # each waits for the commit of its event: fewer would make small batches
+_PATIENCE_SECONDS: Final = 30
+"""How long a worker may take to end. What it has answered for is safe by then; what hangs is not waited for."""
+
 _PARENT_CHECK_SECONDS: Final = 0.25
 
 
@@ -99,6 +102,7 @@ def run(target: str, host: str, port: int, processes: int = 1) -> None:
         backlog=2048,
         log_level=LogLevels.error,
         websockets=False,
+        workers_kill_timeout=_PATIENCE_SECONDS,
     )
     with _counting_together(processes):
         server.serve()
