@@ -8,10 +8,23 @@ from typing import Final
 import click
 from phonenumbers import SUPPORTED_REGIONS
 
-from onefold.cli.base import DEFAULT_CONFIG, command, config_option, configuration, db_option
-from onefold.config import load_config, load_secrets
+from onefold.cli.base import (
+    DEFAULT_CONFIG,
+    NO,
+    command,
+    config_option,
+    configuration,
+    db_option,
+    existing,
+    progress_bar,
+    rules_of,
+    secrets_of,
+    stop,
+)
+from onefold.config import Config, load_config, load_secrets
 from onefold.core.rules import parse_rules
 from onefold.engine.keys import create_key
+from onefold.engine.verify import verify
 from onefold.errors import ConfigError
 from onefold.store.database import Database
 
@@ -158,11 +171,36 @@ def _region(region: str | None) -> str:
 
 
 @command("migrate", "onefold migrate --db sqlite:///onefold.db")
+@click.option("--from", "source", metavar="URL", help="Copy this database into the one named with --to.")
+@click.option("--to", "target", metavar="URL", help="The database to copy into; it must be there, and empty.")
 @config_option
 @db_option
-def migrate(config_path: Path | None, db: str | None) -> None:
-    """Bring the database's schema to the newest version."""
-    config = configuration(config_path, db)
-    database = Database(config.store.url)
-    database.migrate()
-    click.echo(f"{database.name} is at the newest version.")
+def migrate(source: str | None, target: str | None, config_path: Path | None, db: str | None) -> None:
+    """Bring the database's schema to the newest version, or copy everything into another database."""
+    if source is None and target is None:
+        database = Database(configuration(config_path, db).store.url)
+        database.migrate()
+        click.echo(f"{database.name} is at the newest version.")
+    elif source is None or target is None or db is not None:
+        raise ConfigError("name the two databases with --from and --to, and no other")
+    else:
+        _copy(configuration(config_path, source), target)
+
+
+def _copy(config: Config, url: str) -> None:
+    """Copy the configured database, ids and all, and run the copied journal again."""
+    from onefold.store.transfer import rows_of, transfer  # here, because the other commands need no SQLAlchemy
+
+    source, target = existing(config), Database(url)
+    click.get_current_context().call_on_close(target.close)
+    secrets, rules = secrets_of(config), rules_of(config)
+    with progress_bar("copying", rows_of(source)) as progress:
+        copied = transfer(source, target, progress)
+    click.echo(f"{source.name} is in {target.name}: {sum(copied.values())} rows, every one compared.")
+    with progress_bar("replaying", copied["journal"]) as progress:
+        found = verify(target, rules, secrets.id_secret, progress=progress)
+    if found.differences:
+        click.echo("\n".join(found.differences))
+        stop(NO, "the store is not what its journal gives; was the original? ask `onefold replay --verify`")
+    click.echo(f"{found.entries} journal entries give exactly the stored graph and ledger, ids included.")
+    click.echo(f"The secrets belong to the data and stay in {Path(config.secrets_path).absolute()}: set secrets_path.")

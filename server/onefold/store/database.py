@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store.driver import Connection, Contended, Driver, Row
 from onefold.store.sqlite import Sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 __all__ = ["Contended", "Database", "Reader", "Row", "Transaction"]
 
@@ -113,19 +116,25 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; does nothing when it is there already."""
-        import sqlalchemy  # here, because asking the database needs neither, and they take long to import
-        from alembic import command
+        from alembic import command  # here, because asking the database does not need it, and it takes long to import
         from alembic.config import Config as AlembicConfig
 
-        engine = sqlalchemy.create_engine(self._driver.dialect, creator=self._driver.connect)
         config = AlembicConfig()
         config.set_main_option("script_location", "onefold.store:migrations")
+        with self.engine() as engine, engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def engine(self) -> Iterator["Engine"]:
+        """The database for what goes by its schema and not by named queries: migrations and copies."""
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(self._driver.dialect, creator=self._driver.connect)
         try:
-            with engine.begin() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            yield engine
         except sqlalchemy.exc.OperationalError as error:
-            raise OnefoldError("unavailable", f"The database cannot be migrated right now: {error.orig}.") from error
+            raise OnefoldError("unavailable", f"The database cannot be used right now: {error.orig}.") from error
         finally:
             engine.dispose()
 
