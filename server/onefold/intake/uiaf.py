@@ -4,6 +4,7 @@ The shape is documented in docs/reference/events.md; its origin is UIAF's 06-ide
 kept as history up to 4 KiB, `null` equals absent, and every refusal names the member but never repeats its value.
 """
 
+import codecs
 import hashlib
 import json
 import re
@@ -99,7 +100,7 @@ def split(body: bytes) -> list[Any]:
 def decode(body: bytes) -> Any:
     """JSON text to data, strictly: UTF-8, no duplicate member, no NaN. Raises `malformed_json`."""
     try:
-        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique_members, parse_constant=_not_a_number)
+        return _DECODER.decode(body.removeprefix(codecs.BOM_UTF8).decode())
     except (ValueError, RecursionError):
         raise OnefoldError("malformed_json", "Send JSON in UTF-8, every member of an object named once.") from None
 
@@ -113,6 +114,9 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _not_a_number(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_not_a_number)
 
 
 def parse(raw: Any, received_at: int, site: str = "", source: str = "sensor") -> Event:

@@ -6,6 +6,7 @@ PostgreSQL as one array a column, so that there its text is the same however man
 
 import functools
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from itertools import chain
@@ -66,5 +67,5 @@ def padded(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, list[Any]]]:
     """Rows in pieces, each filled up with nulls to one of a few sizes: the size, and the flat list of parameters."""
     for start in range(0, len(rows), _SIZES[-1]):
         piece = rows[start : start + _SIZES[-1]]
-        size = next(size for size in _SIZES if size >= len(piece))
+        size = _SIZES[bisect_left(_SIZES, len(piece))]
         yield size, [*chain.from_iterable(piece), *[None] * ((size - len(piece)) * len(piece[0]))]
