@@ -25,13 +25,13 @@ let calls;
 /** @type {ReturnType<typeof startSensor> | undefined} */
 let sensor;
 
-const start = () => {
+function start() {
   if (!sensor) {
     sensor = startSensor(optionsOf(script), win);
     for (const call of calls) onefold.apply(null, /** @type {any} */ (call));
   }
   return sensor;
-};
+}
 
 /**
  * @param {string} command

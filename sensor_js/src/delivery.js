@@ -87,10 +87,12 @@ export const createDelivery = (win, url, queue, allowed, emit) => {
 
   /**
    * Try again what is queued: by this page, by an earlier one, or by another tab. One tab at a time: the next finds
-   * what is left. On http pages there are no locks, and the endpoint knows an event_id that comes twice.
+   * what is left. On http pages there are no locks, and the endpoint knows an event_id that comes twice. Where
+   * nothing waits, nothing is asked for: the lock would come when the first link of this page may have failed.
    */
   const flush = () =>
-    attempt(() => win.navigator.locks.request('uiaf_queue', resend).catch(resend)) ?? resend();
+    permitted()[0] &&
+    (attempt(() => win.navigator.locks.request('uiaf_queue', resend).catch(resend)) ?? resend());
 
   return {
     send,

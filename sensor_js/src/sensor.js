@@ -98,21 +98,30 @@ export const startSensor = (options, win) => {
   );
 
   /**
-   * Send an event; consent is known by now.
+   * Put an event together, storing nothing; consent is known by now.
    * @param {string} name
-   * @param {string} id the uid
+   * @param {{uid: string, session_id: string | null}} identity
    * @param {{origin: string, pathname: string, search: string}} [location] where it happened
    * @param {import('./event.js').Link} [link]
    */
-  const send = (name, id, location = win.location, link = {}) => {
+  const compose = (name, identity, location = win.location, link = {}) => {
     const known = /** @type {Consent} */ (consent);
-    const session_id = mayStore(known) ? session.get() : null;
     const advertise = mayAdvertise(known);
     const url = pageUrl(location, advertise);
     const clicks = advertise ? clickIds(location, cookies.get) : {};
-    const identity = { uid: id, session_id };
-    return delivery.send(buildEvent(name, mint(), identity, known, url, clicks, link));
+    return buildEvent(name, mint(), identity, known, url, clicks, link);
   };
+
+  /**
+   * @param {string} name
+   * @param {string} id the uid
+   * @param {{origin: string, pathname: string, search: string}} [location]
+   * @param {import('./event.js').Link} [link]
+   */
+  const send = (name, id, location, link) =>
+    delivery.send(
+      compose(name, { uid: id, session_id: mayStore(consent) ? session.get() : null }, location, link),
+    );
 
   const forget = () => {
     uid.forget();
@@ -234,7 +243,7 @@ export const startSensor = (options, win) => {
   // What the first link needs is prepared while nobody waits for it.
   whenIdle(
     win,
-    () => mayStore(consent) && session.peek(),
+    () => mayStore(consent) && compose('', { uid: '', session_id: session.peek() }),
     () => hashNow('email', 'a@b'),
     () => hashNow('phone', '+31612345678'),
   );

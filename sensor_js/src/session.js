@@ -18,7 +18,7 @@ export const createSession = (store, mint) => ({
     return id;
   },
   /** Read what is stored, changing nothing. */
-  peek: () => store.get(ID),
+  peek: () => store.get(ID) ?? null,
   forget: () => {
     store.set(ID, null);
     store.set(SEEN, null);

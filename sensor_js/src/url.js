@@ -35,8 +35,9 @@ export const pageUrl = ({ origin, pathname, search }, advertise) => {
 export const clickIds = ({ search }, cookie) => {
   /** @type {Record<string, string>} */
   const found = {};
+  const parameters = new URLSearchParams(search);
   for (const name of CLICK_IDS) {
-    const value = new URLSearchParams(search).get(name) || cookie(name);
+    const value = parameters.get(name) || cookie(name);
     if (value) found[name] = value;
   }
   return found;

@@ -123,7 +123,7 @@ def _journal(folder: Path, asked: Asked) -> None:
 
 
 def _sensor(folder: Path, asked: Asked) -> None:
-    sensor.print_table(1 if asked.quick else 5)
+    sensor.print_table(1 if asked.quick else 15)
 
 
 MEASUREMENTS: Final[dict[str, Callable[[Path, Asked], None]]] = {

@@ -1,7 +1,18 @@
-"""The sensor beside other scripts, in Chromium slowed down four times: bytes, evaluation, long tasks, call to request.
+"""The sensor beside other scripts, in Chromium slowed down four times.
 
-Every script is put into the page as text, so that what is timed is compiling and running it, not the network. Each is
-then given one call; `request` is the time until the page hands the first request after that to the browser.
+Every script is put into the page as text, so that what is timed is compiling and running it, not the network. All
+scripts take turns, each in a page of its own, so that whatever else the machine does falls on all of them.
+
+    evaluated    until the script has been compiled and run
+    ready        until it takes a call: the same, and its own `init` where it has one. onefold takes calls as soon as
+                 it has run, and starts in a task of its own, which the next two columns have
+    main thread  processor time of all tasks of the page's main thread, from before the script until long after it
+                 has come to rest, less those of an empty script: work that is put off counts here
+    long tasks   tasks above 50 ms in that time and during the call, over all rounds
+    request      from a call, when all is quiet, until the page hands the first request to the browser
+    at once      the same for a call made right after `ready`, in a page of its own
+
+Times are medians, in milliseconds.
 """
 
 from __future__ import annotations
@@ -10,6 +21,7 @@ import gzip
 import json
 import statistics
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +32,18 @@ from e2e.browser import DIST, Browser, open_browser, open_site
 SENSOR_JS = DIST.parent
 PEERS = SENSOR_JS / "bench" / "node_modules"
 SLOWER = 4
-SETTLE_MS = 1500
+SETTLE_MS = 1200
 
 
 @dataclass(frozen=True)
 class Script:
-    """A script: how it is prepared before it is run, started after it has run, and what call is timed."""
+    """A script: how it is prepared before it is run, started after it has run, and what call is timed.
+
+    Without a file it is an empty one, beside which the others' work is measured.
+    """
 
     name: str
-    file: Path
+    file: Path | None
     before: str
     start: str
     call: str
@@ -36,6 +51,7 @@ class Script:
 
 
 SCRIPTS = [
+    Script("nothing", None, "", "", ""),
     Script(
         "onefold",
         DIST / "onefold.js",
@@ -63,7 +79,9 @@ SCRIPTS = [
         "segment",
         PEERS / "@segment/analytics-next/dist/umd/standalone.js",
         "window.analytics = []; analytics._writeKey = 'k'; analytics._cdn = origin; analytics.initialize = false;"
-        "analytics.load = () => {}; analytics._loadOptions = {}",
+        "analytics.load = () => {}; analytics._loadOptions = {};"
+        # As its snippet does it: calls wait in the array.
+        "analytics.identify = (...args) => analytics.push(['identify', ...args])",
         "",
         "analytics.identify('u', {email: 'a@b.example'})",
     ),
@@ -87,30 +105,39 @@ const note = (target, name) => {
 note(window, 'fetch'); note(XMLHttpRequest.prototype, 'send'); note(Navigator.prototype, 'sendBeacon');
 new PerformanceObserver((list) => list.getEntries().forEach((e) => long.push(e.duration))).observe({type: 'longtask'});
 """
-RUN = """
+LOAD = """
 const [text, before, start, call, settle] = arguments; const origin = location.origin;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 return (async () => {
-  await pause(300);
-  window.long.length = 0;
   const script = document.createElement('script'); const data = script.dataset;
   eval(before);
   script.textContent = text;
   const t0 = performance.now();
   document.head.append(script);
-  const evaluated = performance.now() - t0;
-  eval(start);
-  await pause(settle);
-  requests.length = 0;
   const t1 = performance.now();
+  eval(start);
+  const t2 = performance.now();
+  requests.length = 0;
   eval(call);
   await pause(settle);
-  return {evaluated, request: requests.length ? requests[0] - t1 : null, long: window.long};
+  return {evaluated: t1 - t0, ready: t2 - t0, request: requests.length ? requests[0] - t2 : null, long: window.long};
+})();
+"""
+CALL = """
+const [call, settle] = arguments; const origin = location.origin;
+return (async () => {
+  requests.length = 0;
+  const t0 = performance.now();
+  eval(call);
+  await new Promise((done) => setTimeout(done, settle));
+  return {request: requests.length ? requests[0] - t0 : null, long: window.long};
 })();
 """
 
 
 def _text(script: Script) -> str:
+    if not script.file:
+        return ""
     if not script.module:
         return script.file.read_text(encoding="utf-8")
     command = [
@@ -123,37 +150,64 @@ def _text(script: Script) -> str:
     return subprocess.run([*command, "--minify"], cwd=SENSOR_JS, capture_output=True, text=True, check=True).stdout
 
 
-def _once(browser: Browser, url: str, script: Script, text: str) -> dict[str, Any]:
+def _open(browser: Browser, url: str) -> None:
     browser.start_afresh()
     browser.open(url)
+    time.sleep(0.3)
     browser.command("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
-    try:
-        found: dict[str, Any] = browser.run(RUN, text, script.before, script.start, script.call, SETTLE_MS)
-    finally:
-        browser.command("Emulation.setCPUThrottlingRate", {"rate": 1})
-    return found
+    browser.run("window.long.length = 0")
 
 
-def _median(values: list[float]) -> float | None:
-    return round(statistics.median(values), 1) if values else None
+def _busy(browser: Browser) -> float:
+    """Return the milliseconds that the page's main thread has been busy so far."""
+    metrics = browser.command("Performance.getMetrics", {})["metrics"]
+    seconds: float = next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+    return seconds * 1000
+
+
+def _once(browser: Browser, url: str, script: Script, text: str) -> dict[str, Any]:
+    """Load a script and call it when all is quiet; then, in a new page, load it and call it at once."""
+    _open(browser, url)
+    before = _busy(browser)
+    found: dict[str, Any] = browser.run(LOAD, text, script.before, script.start, "", SETTLE_MS)
+    found["busy"] = _busy(browser) - before
+    found |= browser.run(CALL, script.call, SETTLE_MS)
+    browser.command("Emulation.setCPUThrottlingRate", {"rate": 1})
+    _open(browser, url)
+    loaded = browser.run(LOAD, text, script.before, script.start, script.call, SETTLE_MS)
+    browser.command("Emulation.setCPUThrottlingRate", {"rate": 1})
+    return found | {"at once": loaded["request"]}
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(statistics.median(known), 1) if known else None
 
 
 def measure(rounds: int) -> Iterator[dict[str, Any]]:
     """Measure every script: bytes in gzip, medians in milliseconds, and the number of long tasks of all rounds."""
+    texts = {script.name: _text(script) for script in SCRIPTS}
+    found: dict[str, list[dict[str, Any]]] = {script.name: [] for script in SCRIPTS}
     with open_site() as site, open_browser() as browser:
         settings = {"integrations": {"Segment.io": {"apiKey": "k", "apiHost": f"127.0.0.1:{site.port}/v1"}}, "plan": {}}
         site.pages["/v1/projects/k/settings"] = json.dumps(settings)
         site.pages["/"] = f'<!doctype html><link rel="icon" href="data:,"><script>{WATCH}</script><body>'
-        for script in SCRIPTS:
-            text = _text(script)
-            found = [_once(browser, site.url("shop.localhost"), script, text) for _ in range(rounds)]
-            yield {
-                "script": script.name,
-                "gz": len(gzip.compress(script.file.read_bytes(), 9)),
-                "evaluated": _median([one["evaluated"] for one in found]),
-                "request": _median([one["request"] for one in found if one["request"] is not None]),
-                "long": sum(len(one["long"]) for one in found),
-            }
+        # The thread's own clock: what other processes take of the machine counts for nobody.
+        browser.command("Performance.enable", {"timeDomain": "threadTicks"})
+        for _ in range(rounds):
+            for script in SCRIPTS:
+                found[script.name].append(_once(browser, site.url("shop.localhost"), script, texts[script.name]))
+    idle = _median([one["busy"] for one in found["nothing"]]) or 0.0
+    for script in SCRIPTS[1:]:
+        columns = ("evaluated", "ready", "busy", "request", "at once")
+        medians = {column: _median([one[column] for one in found[script.name]]) for column in columns}
+        medians["busy"] = round((medians["busy"] or 0.0) - idle, 1)
+        long = sum(len(one["long"]) for one in found[script.name])
+        yield {"script": script.name, "gz": _gz(script), "long": long, **medians}
+
+
+def _gz(script: Script) -> int:
+    return len(gzip.compress(script.file.read_bytes(), 9)) if script.file else 0
 
 
 def print_table(rounds: int) -> None:
@@ -161,8 +215,10 @@ def print_table(rounds: int) -> None:
     if not PEERS.is_dir():
         print("\nThe sensor beside others: run `npm ci` in sensor_js/bench first")
         return
-    print(f"\nThe sensor beside others, CPU {SLOWER}x slower, medians of {rounds} rounds")
-    print(f"{'':<10} {'bytes gz':>9} {'evaluated ms':>13} {'long tasks':>11} {'request ms':>11}")
+    print(f"\nThe sensor beside others, CPU {SLOWER}x slower, medians of {rounds} rounds, ms")
+    titles = ("bytes gz", "evaluated", "ready", "main thread", "long tasks", "request", "at once")
+    print(f"{'':<10}" + "".join(f" {title:>11}" for title in titles))
     for found in measure(rounds):
-        request = "none" if found["request"] is None else f"{found['request']:.1f}"
-        print(f"{found['script']:<10} {found['gz']:>9,} {found['evaluated']:>13.1f} {found['long']:>11} {request:>11}")
+        times = [found[column] for column in ("evaluated", "ready", "busy", "long", "request", "at once")]
+        cells = [f"{found['gz']:,}", *("none" if value is None else f"{value:,}" for value in times)]
+        print(f"{found['script']:<10}" + "".join(f" {cell:>11}" for cell in cells))
