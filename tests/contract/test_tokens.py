@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from onefold.config import rotate_token_key
@@ -196,6 +197,15 @@ def test_the_referrer_may_be_any_page_of_the_source_site(web: Web, referrer: str
     assert web.redeem(web.token(), referrer=referrer).status_code == 202
 
 
+def test_a_token_is_of_no_use_once_the_sites_are_partners_no_more(web: Web) -> None:
+    token = web.token()
+    alone = tuple(msgspec.structs.replace(site, partners=()) for site in web.config.sites)
+    web.config = msgspec.structs.replace(web.config, sites=alone)
+    web.start_again()
+    assert problem(web.redeem(token)) == (403, "referrer_mismatch")
+    assert counts(web.app)["last_journal_seq"] == 0
+
+
 @pytest.mark.parametrize("referrer", [None, "", BLOG, "https://mail.example/inbox"])
 def test_where_no_referrer_is_asked_for_any_will_do(new_web: NewWeb, referrer: str | None) -> None:
     web = new_web(require_referrer=False)
@@ -374,7 +384,9 @@ def test_what_is_no_uid_redeems_nothing(web: Web, uid: Any) -> None:
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_is_parsed(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problem(web.redeem(None, body=b"x" * 65_536)) == (400, "malformed_json")
     monkeypatch.setattr(uiaf, "decode", None)
+    assert problem(web.redeem(None, body=b"x" * 65_537)) == (413, "too_large")
     assert problem(web.redeem("x" * 10_000_000)) == (413, "too_large")
     assert problem(web.mint(target="https://" + "x" * 10_000_000)) == (413, "too_large")
 
