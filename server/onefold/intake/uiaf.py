@@ -78,6 +78,10 @@ TRAITS: Final = "traits"
 _RAW: Final = frozenset((TRAITS, "email", "phone", "first_name", "last_name"))
 """Members that hold raw values by their name, wherever they stand: nothing ever keeps them."""
 
+# The types' descriptions are built when they are first used. Done by two threads at once that ends the process
+# (msgspec 0.22), so it is done here, by the one that imports.
+msgspec.convert({}, _Message)
+
 _KNOWN: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_Message))
 _KNOWN_META: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_Meta))
 
