@@ -16,9 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from onefold.store.database import Database
+from support.postgres import Server
+
 ROOT: Final = Path(__file__).parents[2]
 PORT: Final = "8000"
 """The port in the text; a free one takes its place when the page is run."""
+
+POSTGRES: Final = "postgresql://onefold@db.example/onefold"
+"""The PostgreSQL database in the text; a page that names it is run with a real one."""
 
 _FENCE: Final = re.compile(r"^```([\w-]*)[ \t]*(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _END: Final = "--- end of output"
@@ -95,11 +101,14 @@ def agrees(shown: str, printed: str) -> bool:
 class Shell:
     """One shell in one folder, as a reader would use it; everything it started ends with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: Server | None = None) -> None:
         self.port = str(_free_port())
         self.folder = folder
+        self._postgres = "" if server is None else server.url("onefold")
+        self._postgres_name = "" if server is None else Database(self._postgres).name
+        programs = "" if server is None else f"{server.programs}{os.pathsep}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ONEFOLD_")}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+        path = f"{Path(sys.executable).parent}{os.pathsep}{programs}{kept.get('PATH', '')}"
         self._shell = subprocess.Popen(
             ["/bin/bash", "--norc", "--noprofile"],
             cwd=folder,
@@ -115,7 +124,8 @@ class Shell:
     def run(self, line: str) -> str:
         """Type a command; returns what it printed, with the page's own port in it."""
         assert self._shell.stdin is not None
-        self._shell.stdin.write(f"{line.replace(PORT, self.port)}\necho; echo '{_END}'\n")
+        typed = line.replace(PORT, self.port).replace(POSTGRES, self._postgres)
+        self._shell.stdin.write(f"{typed}\necho; echo '{_END}'\n")
         self._shell.stdin.flush()
         impatience = threading.Timer(_PATIENCE_SECONDS, self._end)
         impatience.start()
@@ -129,9 +139,15 @@ class Shell:
         printed = ""
         for read in self._shell.stdout:
             if read.startswith(_END):
-                return printed.strip("\n").replace(self.port, PORT)
+                return self._as_shown(printed)
             printed += read
         raise AssertionError(f"the shell ended at {line!r}: {printed}")
+
+    def _as_shown(self, printed: str) -> str:
+        """What was printed, with the page's own port and database."""
+        if self._postgres:
+            printed = printed.replace(self._postgres_name, POSTGRES)
+        return printed.strip("\n").replace(self.port, PORT)
 
     def close(self) -> None:
         """End the shell and what it started."""

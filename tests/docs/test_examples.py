@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from docs.pages import ROOT, Shell, agrees, blocks, commands, page
+from docs.pages import POSTGRES, ROOT, Shell, agrees, blocks, commands, page
+from support.postgres import postgres_server
 
 Differences = dict[str, Future[str]]
 
@@ -21,8 +23,13 @@ RUN: Final = sorted(
 
 def first_difference(name: str, folder: Path) -> str:
     """Run a page in a folder; the first command that did not print what the page shows, and an empty text for none."""
-    shell = Shell(folder)
-    try:
+    with ExitStack() as needed:
+        server = None
+        if POSTGRES in page(name):
+            server = needed.enter_context(postgres_server())
+            server.run("create database onefold")
+        shell = Shell(folder, server)
+        needed.callback(shell.close)
         for block in blocks(page(name)):
             if block.file:
                 (folder / block.file).write_text(block.text, encoding="utf-8")
@@ -31,8 +38,6 @@ def first_difference(name: str, folder: Path) -> str:
                 if not agrees(command.shown, printed):
                     return f"$ {command.line}\n{printed}"
         return ""
-    finally:
-        shell.close()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ _PATIENCE_SECONDS: Final = 120
 
 
 class Server:
-    """A running server."""
+    """A running server. `programs` is the folder of psql, pg_dump and the like."""
 
     def __init__(self, settings: str) -> None:
         with warnings.catch_warnings():
@@ -29,7 +29,7 @@ class Server:
         os.chmod(self._folder, 0o755)
         wheel = get_server(self._folder / "data", cleanup_mode=None, start=False)
         wheel.ensure_pgdata_inited()
-        self._user, self._programs = wheel.system_user, wheel.bin_path
+        self._user, self.programs = wheel.system_user, wheel.bin_path
         if self._user is not None:
             shutil.chown(self._folder, self._user)
         with (self._folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
@@ -66,7 +66,7 @@ class Server:
 
     def _control(self, *arguments: str) -> None:
         options = ("-w", "-t", str(_PATIENCE_SECONDS), "-D", str(self._folder / "data"))
-        command = [str(self._programs / "pg_ctl"), *options, *arguments]
+        command = [str(self.programs / "pg_ctl"), *options, *arguments]
         subprocess.run(command, check=True, user=self._user, stdout=subprocess.DEVNULL, cwd="/")
 
 
