@@ -84,7 +84,8 @@ def _ingestion(folder: Path, asked: Asked) -> None:
     print(f"\nIngestion in process into SQLite, batches of {ingestion.BATCH}, synchronous=FULL (medians)")
     print(f"{_HEAD} {'resident MB':>11}")
     sizes = [10_000] if asked.quick else [10_000, 1_000_000, *([HUGE] if asked.huge else [])]
-    found = {size: ingestion.measure(folder, size, 20_000, 1 if asked.quick else 5) for size in sizes}
+    rounds = 1 if asked.quick else 3
+    found = {size: ingestion.measure(folder, size, 20_000, rounds) for size in sizes}
     for size, told in found.items():
         print(f"{_line(f'{size:,}', told)} {told['resident MB']:>11.0f}")
     if 1_000_000 in found:
