@@ -121,7 +121,8 @@ class Graph:
             self._touch(identifier, event.ts)
         if decision.profile is None:
             return
-        self._merge(decision.profile, decision.merged, event, seq)
+        if decision.merged:
+            self._merge(decision.profile, decision.merged, event, seq)
         for step in decision.trace:
             self._carry_out(step, decision.profile, event, seq)
 

@@ -344,8 +344,7 @@ class _Batch:
         if decision.outcome != "refused":
             entries = self._advance.apply(decision, permitted.event, seq)
             self._write(seq, permitted.event, decision, entries)
-            entries = self._advance.heal(decision, permitted.event, seq)
-            self._ledger += [(seq, entry) for entry in entries]
+            self._note(seq, self._advance.heal(decision, permitted.event, seq))
         return decision
 
     def largest_profile(self) -> int:
@@ -391,7 +390,11 @@ class _Batch:
 
     def _write(self, seq: int, event: Event, decision: Decision, entries: Iterable[Entry]) -> None:
         self._written.append(Written(seq, event, decision))
-        self._ledger += [(seq, entry) for entry in entries]
+        self._note(seq, entries)
+
+    def _note(self, seq: int, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self._ledger.append((seq, entry))
 
     def _save(self) -> None:
         """Write everything; the ledger last, because nobody else can append to it from then on."""
@@ -473,11 +476,16 @@ class _Batch:
 
     def _usable(self, event: Event) -> list[Identifier]:
         """The identifiers under their types' own names; whether they are valid is the resolver's business."""
-        rules = ((self._rules.rule(sent.type), sent) for sent in event.identifiers)
-        return [Identifier(rule.name, rule.canonical(sent.value)) for rule, sent in rules if rule is not None]
+        found = []
+        for kind, value in event.identifiers:
+            if (rule := self._rules.rule(kind)) is not None:
+                found.append(Identifier(rule.name, rule.canonical(value)))
+        return found
 
     def _changing(self, identifiers: Sequence[Identifier]) -> list[int]:
         """The owners among which an event may link or merge; none where one profile has all its identifiers."""
+        if len(identifiers) < 2:
+            return []
         nodes = [self._graph.nodes[identifier] for identifier in identifiers]
         owners = [None if node is None else node.owner for node in nodes]
         return [owner for owner in owners if owner is not None] if len(set(owners)) > 1 else []

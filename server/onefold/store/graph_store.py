@@ -21,6 +21,8 @@ from onefold.store.packing import (
     unpack_trace,
 )
 
+_encode: Final = msgspec.json.Encoder().encode
+
 
 class Written(msgspec.Struct, frozen=True, gc=False):
     """A journal entry: an event at its place, with what was decided."""
@@ -37,11 +39,12 @@ def known_events(reader: Reader, event_ids: Sequence[str]) -> set[str]:
 
 def load_identifiers(reader: Reader, names: Names, graph: Graph, identifiers: Iterable[Identifier]) -> None:
     """Put what is stored of these identifiers into the working set; the others become known to be unseen."""
-    wanted = [identifier for identifier in identifiers if identifier not in graph.nodes]
-    if not wanted:
-        return
-    graph.nodes.update(dict.fromkeys(wanted))
-    keys = {(names.id(i.type), pack_text(i.value)): i for i in wanted}
+    keys = {}
+    for identifier in identifiers:
+        if identifier not in graph.nodes:
+            graph.nodes[identifier] = None
+            kind, value = identifier
+            keys[names.id(kind), pack_text(value)] = identifier
     for row in reader.each("identifiers", list(keys)):
         identifier = keys[row[:2]]
         graph.nodes[identifier] = _node(identifier, row, names)
@@ -233,8 +236,12 @@ def _journal_row(written: Written, names: Names) -> tuple[Any, ...]:
     """A row of the journal. What was dropped as invalid or undeclared may be anything, so its value is not kept."""
     event, decision = written.event, written.decision
     dropped = {step.identifier for step in decision.trace if step.code in NEVER_KEPT}
-    trace = [_emptied(step) if step.code in NEVER_KEPT else step for step in decision.trace]
-    kept = [identifier for identifier in event.identifiers if identifier not in dropped]
+    trace = (
+        [_emptied(step) if step.code in NEVER_KEPT else step for step in decision.trace] if dropped else decision.trace
+    )
+    kept = (
+        [identifier for identifier in event.identifiers if identifier not in dropped] if dropped else event.identifiers
+    )
     return (
         written.seq,
         pack_text(event.event_id),
@@ -250,7 +257,7 @@ def _journal_row(written: Written, names: Names) -> tuple[Any, ...]:
         OUTCOMES.index(decision.outcome),
         decision.profile,
         pack_trace(trace, names.id),
-        msgspec.json.encode(_body(event)).decode() if event.body or event.signals else None,
+        _encode(_body(event)).decode() if event.body or event.signals else None,
     )
 
 

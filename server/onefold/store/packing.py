@@ -17,6 +17,7 @@ from onefold.core.identifiers import Identifier
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SECONDS: Final = re.compile(r"(0|[1-9][0-9]{0,11})", re.ASCII)
+_encode: Final = msgspec.msgpack.Encoder().encode
 _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 
@@ -53,10 +54,7 @@ def _uuid_text(digits: str) -> str:
 
 def pack_identifiers(identifiers: Sequence[Identifier], intern: Callable[[str], int]) -> bytes:
     """Identifiers as a flat MessagePack list: type, value, type, value…"""
-    flat: list[Any] = []
-    for identifier in identifiers:
-        flat += (intern(identifier.type), pack_text(identifier.value))
-    return msgspec.msgpack.encode(flat)
+    return _encode([part for kind, value in identifiers for part in (intern(kind), pack_text(value))])
 
 
 def unpack_identifiers(packed: bytes, name_of: Callable[[int], str]) -> tuple[Identifier, ...]:
@@ -69,7 +67,7 @@ def pack_trace(trace: Sequence[Step], intern: Callable[[str], int]) -> bytes | N
     """The steps of a decision; None where it has none, as for every event that only confirms what is known."""
     if not trace:
         return None
-    return msgspec.msgpack.encode([_pack_step(step, intern) for step in trace])
+    return _encode([_pack_step(step, intern) for step in trace])
 
 
 def _pack_step(step: Step, intern: Callable[[str], int]) -> list[Any]:
