@@ -24,6 +24,7 @@ from onefold.core.resolve import resolve
 from onefold.core.rules import Rules, default_rules
 from onefold.engine.ingest import Ingest, Taken
 from onefold.store.database import Database
+from onefold.store.names import Names
 from onefold.store.packing import (
     pack_identifiers,
     pack_text,
@@ -339,6 +340,14 @@ def plan_of(database: Database, name: str) -> list[str]:
     with psycopg.connect(database.url) as connection:
         connection.execute(WRITER_SETTINGS.encode())
         return [line for (line,) in connection.execute(f"explain (generic_plan) {text}".encode())]
+
+
+def test_a_name_that_another_process_made_meanwhile_is_found(database: Database) -> None:
+    """It may have written rows with it that this transaction reads."""
+    with database.transaction(alone=False) as tx:
+        early, late = Names(tx), Names(tx)
+        number = late.id("made meanwhile")
+        assert early.text(number) == "made meanwhile"
 
 
 COMMENTS: Final = dict(

@@ -25,6 +25,8 @@ class Names:
 
     def text(self, number: int) -> str:
         """The name behind a number."""
+        if number not in self._texts:  # interned by another process since, which has written rows with it already
+            self._read()
         return self._texts[number]
 
     def _read(self) -> None:
