@@ -12,10 +12,11 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -148,17 +149,28 @@ def test_postgres_stopped_and_started_under_load(server: Server, started: Start)
     assert set(load.statuses) == {202}
 
 
-def test_a_writer_that_locks_sqlite_for_long_keeps_nobody_waiting(tmp_path: Path, started: Start) -> None:
-    endpoint = started(f"sqlite:///{tmp_path}/onefold.db")
-    with Load(endpoint.port) as load, closing(sqlite3.connect(tmp_path / "onefold.db", isolation_level=None)) as other:
+def test_a_store_that_hangs_keeps_nobody_waiting(url: str, endpoint: Endpoint) -> None:
+    with Load(endpoint.port) as load:
         more(load)
-        other.execute("begin immediate")
-        until(lambda: endpoint.waiting().events > ENOUGH, "events to be spooled")
-        other.execute("rollback")
+        with holding(url):
+            until(lambda: endpoint.waiting().events > ENOUGH, "events to be spooled")
         more(load)
     endpoint.settle()
     endpoint.judge(load.acknowledged)
     assert set(load.statuses) == {202}
+
+
+@contextmanager
+def holding(url: str) -> Iterator[None]:
+    """Nobody else can write to the database until the block ends."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("begin immediate")
+            yield
+    else:
+        with psycopg.connect(url) as other:
+            other.execute("lock table journal in access exclusive mode")
+            yield
 
 
 def test_killed_while_the_store_is_away_the_next_process_brings_the_spool(server: Server, started: Start) -> None:
