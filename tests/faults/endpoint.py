@@ -69,10 +69,10 @@ class Endpoint:
         main = Path(f"/proc/{self._process.pid}/task/{self._process.pid}")
         return [int(child) for child in (main / "children").read_text().split()]
 
-    def terminate(self) -> int:
-        """Ask it to end; its exit code."""
+    def terminate(self, number: signal.Signals = signal.SIGTERM, group: bool = False) -> int:
+        """Tell it to end, its first process or all of them; its exit code."""
         assert self._process is not None
-        self._process.terminate()
+        os.killpg(self._process.pid, number) if group else self._process.send_signal(number)
         return self._process.wait(PATIENCE_SECONDS)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -118,19 +119,35 @@ def test_told_to_end_under_load_it_finishes_and_exits_in_order(endpoint: Endpoin
     assert list(endpoint.folder.glob("onefold.db-wal")) == []
 
 
+def started_again(endpoint: Endpoint, gone: int) -> bool:
+    """Whether there are four processes, and this is none of them."""
+    now = endpoint.workers()
+    return gone not in now and len(now) == 4
+
+
 def test_four_processes_take_what_comes_while_one_after_another_is_killed(server: Server, started: Start) -> None:
     """They begin at once on a database without a schema, and one that is killed is started again."""
     endpoint = started(fresh(server), processes=4)
     with Load(endpoint.port, clients=16) as load:
         for _ in range(KILLS):
             more(load)
-            os.kill(random.choice(endpoint.workers()), signal.SIGKILL)
-        more(load)
-        until(lambda: len(endpoint.workers()) == 4, "the killed process to be started again")
+            oldest = min(endpoint.workers())  # one that ends again soon after its start would be given up
+            os.kill(oldest, signal.SIGKILL)
+            until(partial(started_again, endpoint, oldest), "a fourth process")
         more(load)
     endpoint.settle()
     endpoint.judge(load.acknowledged)
     assert set(load.statuses) == {202}
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_ends_it_in_order(endpoint: Endpoint, number: signal.Signals) -> None:
+    """What Ctrl-C does, and a service manager that knows no better."""
+    for _ in range(TERMINATIONS):
+        assert endpoint.terminate(number, group=True) == 0
+        assert list(endpoint.folder.glob("onefold.db-wal")) == []
+        endpoint.start()
 
 
 def test_postgres_stopped_and_started_under_load(server: Server, started: Start) -> None:

@@ -13,7 +13,7 @@ from onefold.config import CONFIG_VARIABLE
 from onefold.errors import OnefoldError
 from onefold.web.app import create_app
 from onefold.web.problems import problem
-from onefold.web.serving import configured, die_with_parent, looked_after
+from onefold.web.serving import configured, die_with_parent, end_when_told, looked_after
 
 BRANDS: Final = ("brand-a", "brand-b", "blog")
 PORT_VARIABLE: Final = "ONEFOLD_DEMO_PORT"
@@ -57,6 +57,7 @@ def prepare(port: int) -> Path:
 
 def application() -> Application:
     """All four applications behind one door."""
+    end_when_told()
     die_with_parent()
     at = urls(int(os.environ[PORT_VARIABLE]))
     hosts: dict[str, Application] = {"id.localhost": looked_after(create_app(configured(), demo=True)).wsgi_app}

@@ -57,9 +57,11 @@ def configured() -> Config:
 def end_when_told() -> None:
     """End at once when told so before the server has begun, which then sees to it: until then a worker has the handlers
     of the process it was forked from, which would only take a note, and that process waits for it.
+
+    Ctrl-C is for that process alone: it tells its workers, and told twice in two ways they may hang.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def die_with_parent() -> None:
