@@ -13,6 +13,11 @@ from e2e.visitor import Visitor
 SHOWN: Final = "return document.querySelector('#did').innerText"
 
 
+def each_once(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events without those that a page has posted again, because the one before it was left too early."""
+    return list({event["event_id"]: event for event in events}.values())
+
+
 def journal_body(endpoint: Endpoint, email_hash: str) -> Any:
     """What the journal keeps of the event with this match key, beside what it is resolved by."""
     with sqlite3.connect(f"file:{endpoint.database}?mode=ro", uri=True) as connection:
@@ -53,7 +58,7 @@ def test_a_marked_form_links_and_an_invalid_one_does_not(visitor: Visitor) -> No
     visitor.browser.driver.find_element("css selector", "#last_name").send_keys("Ng")
     visitor.click("#signup .button")
     until(lambda: visitor.sent("identity_link"), "the link")
-    (link,) = visitor.sent("identity_link")
+    (link,) = each_once(visitor.sent("identity_link"))
     assert (link["_meta"]["trigger"], set(link["identifiers"])) == ("signup", {"email_hash"})
     assert "match_keys" not in link
     assert "link (signup)" in visitor.told()
@@ -69,8 +74,9 @@ def test_a_part_of_an_item_is_a_view_of_its_own(visitor: Visitor, endpoint: Endp
     assert visitor.browser.run(shown) == 1
     visitor.browser.run("history.back()")
     visitor.browser.wait(f"{shown} === 0")
-    until(lambda: len(visitor.sent("page_view")) == 4, "four views")
-    paths = [event["_meta"]["page_url"].removeprefix(endpoint.site("blog")) for event in visitor.sent("page_view")]
+    until(lambda: len(each_once(visitor.sent("page_view"))) == 4, "four views")
+    views = each_once(visitor.sent("page_view"))
+    paths = [event["_meta"]["page_url"].removeprefix(endpoint.site("blog")) for event in views]
     item = "/articles/the-case-for-mending"
     assert paths == ["/", item, item + "?part=2", item]
     assert visitor.browser.run("return window.untouched")

@@ -140,9 +140,10 @@ PERSISTED = "addEventListener('pageshow', (event) => { window.persisted = event.
 
 
 def away_and_back(engine: Engine) -> None:
-    """Leave the page for /away, and come back to it as it was."""
+    """Leave the page for /away once its view is answered, and come back to it as it was; /away may withdraw first."""
+    engine.wait("return performance.getEntriesByType('resource').some(({name}) => name.endsWith('/v1/events'))")
     engine.run("setTimeout(() => { location.href = '/away' })")
-    engine.wait("return document.title === 'away'")
+    engine.wait("return document.title === 'away' && !localStorage.uiaf_tier")
     engine.run("setTimeout(() => history.back())")
     engine.wait("return window.persisted")
 
