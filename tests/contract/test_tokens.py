@@ -38,7 +38,7 @@ from support.tokens import (
     minting,
     redeeming,
 )
-from support.web import counts, problem
+from support.web import problem
 
 NewWeb = Callable[..., Web]
 
@@ -102,7 +102,7 @@ def test_a_token_works_once(web: Web) -> None:
     assert web.redeem(token).status_code == 202
     for uid in (UID_B, UID_B.replace("b", "c")):
         assert problem(web.redeem(token, uid=uid)) == (410, "token_used")
-    assert counts(web.app)["last_journal_seq"] == 1
+    assert web.journaled() == 1
 
 
 REFUSED_MINTING: Final[list[Any]] = [
@@ -164,14 +164,14 @@ def test_a_refused_redeeming_links_nothing_and_leaves_the_token_good(
 ) -> None:
     token = web.token()
     assert problem(web.redeem(token, **changes)) == (status, code)
-    assert counts(web.app)["last_journal_seq"] == 0
+    assert web.journaled() == 0
     assert web.redeem(token).status_code == 202
 
 
 def test_a_token_of_a_site_that_links_at_t2_is_of_no_use_where_that_is_not_done(web: Web) -> None:
     token = web.token(origin=LOOSE, tier="T2")
     assert problem(web.redeem(token, referrer=LOOSE)) == (403, "consent_denied")
-    assert counts(web.app)["last_journal_seq"] == 0
+    assert web.journaled() == 0
 
 
 @pytest.mark.parametrize(("source", "target"), [("T2", "T2"), ("T2", "T1"), ("T1", "T2"), ("T0", "T2")])
@@ -203,7 +203,7 @@ def test_a_token_is_of_no_use_once_the_sites_are_partners_no_more(web: Web) -> N
     web.config = msgspec.structs.replace(web.config, sites=alone)
     web.start_again()
     assert problem(web.redeem(token)) == (403, "referrer_mismatch")
-    assert counts(web.app)["last_journal_seq"] == 0
+    assert web.journaled() == 0
 
 
 @pytest.mark.parametrize("referrer", [None, "", BLOG, "https://mail.example/inbox"])
@@ -262,7 +262,7 @@ def test_a_token_is_good_for_as_long_as_the_configuration_says(
     clock.now += age
     response = web.redeem(token)
     assert (None if response.status_code == 202 else problem(response)[1]) == code
-    assert counts(web.app)["last_journal_seq"] == (0 if code else 1)
+    assert web.journaled() == (0 if code else 1)
 
 
 def test_expired_records_are_swept_when_tokens_are_issued(web: Web, clock: Clock) -> None:
@@ -329,7 +329,7 @@ def test_a_member_of_the_wrong_type_is_named_and_links_nothing(web: Web, field: 
         response = web.redeem(token, body=put(redeeming(token, consent={}), field, wrong))
         assert problem(response) == (422, "invalid_event"), wrong
         assert field.startswith(response.get_json().get("field", field))
-    assert counts(web.app)["last_journal_seq"] == 0
+    assert web.journaled() == 0
 
 
 @pytest.mark.parametrize("field", ["target", *WRONG])
@@ -373,14 +373,14 @@ MALFORMED: Final[list[Any]] = [
 def test_a_body_that_is_no_request_is_refused(web: Web, body: bytes, status: int, code: str) -> None:
     for response in (web.mint(body=body), web.redeem(None, body=body)):
         assert problem(response) == (status, code)
-    assert (web.tokens_kept(), counts(web.app)["last_journal_seq"]) == (0, 0)
+    assert (web.tokens_kept(), web.journaled()) == (0, 0)
 
 
 @pytest.mark.parametrize("uid", ["", "x", UID_B + "\x00", UID_B + " ", "\ud800", UID_B[:-11], [UID_B], None])
 def test_what_is_no_uid_redeems_nothing(web: Web, uid: Any) -> None:
     token = web.token()
     assert problem(web.redeem(token, uid=uid)) == (422, "invalid_event")
-    assert counts(web.app)["last_journal_seq"] == 0
+    assert web.journaled() == 0
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_is_parsed(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -566,7 +566,7 @@ def test_a_link_that_could_not_be_written_leaves_the_token_good(web: Web, monkey
     with monkeypatch.context() as broken:
         broken.setattr(Transaction, "first_ledger_position", lambda _: 1 / 0)
         assert problem(web.redeem(token)) == (500, "internal_error")
-    assert counts(web.app)["last_journal_seq"] == 0
+    assert web.journaled() == 0
     assert web.redeem(token).status_code == 202
     assert problem(web.redeem(token)) == (410, "token_used")
 
@@ -587,7 +587,7 @@ def test_while_the_store_is_away_tokens_are_unavailable_and_nothing_waits_on_dis
         assert problem(response) == (503, "unavailable")
         assert response.headers["Retry-After"]
     web.state.ingest.store_away = False
-    assert (web.tokens_kept(), counts(web.app)["last_journal_seq"]) == (1, 0)
+    assert (web.tokens_kept(), web.journaled()) == (1, 0)
     assert web.redeem(token).status_code == 202
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from support.race import PROCESSES, ROUNDS, THREADS, race
 from support.stores import NewDatabase
 from support.tokens import UID_A, Web, configured
-from support.web import counts
 
 
 def test_exactly_one_of_many_who_redeem_a_token_at_once_is_linked(new_database: NewDatabase, tmp_path: Path) -> None:
@@ -23,7 +22,7 @@ def test_exactly_one_of_many_who_redeem_a_token_at_once_is_linked(new_database: 
             assert [web.owner(f"uid:{uid}") for uid, *_ in answers if uid != winners[0]] == [None] * (
                 PROCESSES * THREADS - 1
             )
-        assert counts(web.app)["last_journal_seq"] == ROUNDS
+        assert web.journaled() == ROUNDS
         web.check_and_close()
 
 

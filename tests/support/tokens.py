@@ -150,6 +150,10 @@ class Web:
         with situation(self.database, self.state.rules) as now:
             return explain(now, Identifier.parse(a), Identifier.parse(b))
 
+    def journaled(self) -> int:
+        """How many events the journal has; on PostgreSQL there are gaps between their positions."""
+        return len(rows(self.database)["journal"])
+
     def tokens_kept(self) -> int:
         """How many records of tokens there are."""
         return len(rows(self.database)["token"])
