@@ -427,6 +427,36 @@ def test_any_wrong_byte_of_a_record_is_noticed(folder: Path) -> None:
             found.unlink()
 
 
+def test_a_record_that_this_version_cannot_read_is_kept_aside(endpoint: Endpoint) -> None:
+    endpoint.spool.append([spooled("1")])
+    segment = endpoint.spool.oldest()
+    assert segment is not None
+    segment.append([b"of another version"])
+    assert endpoint.reconciler.drain()
+    assert endpoint.journal() == []
+    assert len(pictures.journal(endpoint.database)) == 1
+    assert survey(endpoint.folder).aside == 1
+
+
+def test_a_file_of_which_nothing_can_be_read_holds_nothing_up(outage: Outage, endpoint: Endpoint) -> None:
+    endpoint.spool.append([spooled("1")])
+    segment = endpoint.spool.oldest()
+    assert segment is not None
+    segment.append([b"of another version"] * 150)
+    outage.away = True
+    endpoint.ingest.store_away = True
+    endpoint.take(permitted(make_event("2", "uid:2")))
+    outage.away = False
+    assert endpoint.reconciler.drain()
+    assert endpoint.journal() == ["2"]
+
+
+def test_what_is_refused_begins_no_file(outage: Outage, endpoint: Endpoint) -> None:
+    outage.away = True
+    endpoint.take(permitted(make_event("1", "uid:null")))
+    assert not endpoint.folder.exists()
+
+
 def test_a_full_disk_is_unavailable_and_takes_nothing_back(
     outage: Outage, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,13 +166,16 @@ class Ingest:
     def _defer(self, events: Sequence[Permitted], spool: Spool) -> list[Taken]:
         """Keep events in the spool, but for those that are refused whatever the graph holds."""
         taken = [self._foreseen(permitted) for permitted in events]
+        waiting = [_spooled(p.event, t) for p, t in zip(events, taken, strict=True) if t.spooled]
+        if not waiting:
+            return taken
         try:
-            spool.append([_spooled(p.event, t) for p, t in zip(events, taken, strict=True) if t.spooled])
+            spool.append(waiting)
         except OSError as error:
             detail = f"The store does not answer, and the spool cannot be written: {error.strerror or error}."
             raise OnefoldError("unavailable", detail) from error
         if self._watch is not None:
-            self._watch.spooled(sum(item.spooled for item in taken))
+            self._watch.spooled(len(waiting))
         return taken
 
     def _foreseen(self, permitted: Permitted) -> Taken:

@@ -101,6 +101,8 @@ class Reconciler:
     def _bring_batch(self, segment: Segment, records: Sequence[bytes]) -> list[str]:
         """The codes of the events that the rules refuse."""
         readable = [(record, spooled) for record in records if (spooled := _readable(segment, record)) is not None]
+        if not readable:
+            return []
         events = [readmit(spooled.event) for _, spooled in readable]
         taken = self._ingest.take_late(events, _PATIENCE_SECONDS)
         answered: dict[str, str] = {}
