@@ -40,8 +40,8 @@ _PAUSE_SECONDS: Final = 0.2
 
 def sent(database: Database, count: int, seed: int = 1) -> Counter[str]:
     """What became of a crowd's events, sent at once by all clients, from as many processes as the store lets write."""
-    if database.url.startswith("sqlite"):
-        return send(database.url, CLIENTS, events(count, seed))
+    if not database.many_writers:
+        return send(database, CLIENTS, events(count, seed))
     return send_from_processes(database.url, PROCESSES, CLIENTS // PROCESSES, events(count, seed))
 
 

@@ -51,9 +51,8 @@ def _known_as(chance: Random, person: int) -> list[str]:
     return chance.choice([[customer], [address], [customer, address]])
 
 
-def send(url: str, clients: int, sent: Sequence[Event]) -> Counter[str]:
+def send(database: Database, clients: int, sent: Sequence[Event]) -> Counter[str]:
     """Send events from this process by a number of clients at once; what became of them, and every error."""
-    database = Database(url)
     ingest = Ingest(database, default_rules(), SECRET)
     became: Counter[str] = Counter()
     threads = [
@@ -63,7 +62,6 @@ def send(url: str, clients: int, sent: Sequence[Event]) -> Counter[str]:
         thread.start()
     for thread in threads:
         thread.join()
-    database.close()
     return became
 
 
@@ -87,7 +85,15 @@ def send_from_processes(url: str, processes: int, clients: int, sent: Sequence[E
     """Send events from several processes, each with a number of clients."""
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         shares = [sent[number::processes] for number in range(processes)]
-        return _sum(pool.map(send, [url] * processes, [clients] * processes, shares))
+        return _sum(pool.map(_send_to, [url] * processes, [clients] * processes, shares))
+
+
+def _send_to(url: str, clients: int, sent: Sequence[Event]) -> Counter[str]:
+    database = Database(url)
+    try:
+        return send(database, clients, sent)
+    finally:
+        database.close()
 
 
 def _sum(counters: Iterable[Counter[str]]) -> Counter[str]:

@@ -329,8 +329,9 @@ class _Batch:
         return taken
 
     def _resolve(self, batch: Sequence[Permitted], seen: set[str]) -> list[Taken]:
-        positions = iter(self._tx.take_positions(len(batch)))
-        seq, taken = next(positions), []
+        fresh = sum(permitted.event.event_id not in seen for permitted in batch)
+        positions = iter(self._tx.take_positions(fresh))
+        seq, taken = next(positions, 0), []
         for permitted in batch:
             if permitted.event.event_id in seen:
                 taken.append(Taken(duplicate=True))
@@ -425,6 +426,7 @@ class _Batch:
 
     def move(self, keys: Iterable[int], attributed: dict[int, int]) -> None:
         """Note where entries belong now."""
+        self._locks.settle()
         move_journal(self._tx, attributed)
 
     def linked(self, shared: Identifier) -> list[int]:

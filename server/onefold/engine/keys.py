@@ -114,7 +114,7 @@ class KeyRing:
             return
         self._noted[key.id] = hour
         try:
-            with self._database.transaction() as tx:
+            with self._database.transaction(alone=False) as tx:
                 note_use(tx, key.id, hour)
         except OnefoldError as error:
             log.warning("key_use_not_noted", key=key.id, code=error.code)
