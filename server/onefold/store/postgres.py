@@ -1,8 +1,8 @@
 """PostgreSQL: many processes write at once.
 
-Writers agree by advisory locks that end with their transactions: one that all of them hold together and whoever wants
-to be alone holds for himself, one for each identifier and profile that a batch reads, and one for the end of the
-ledger. Why, and why not row locks: docs/decisions/0021.
+Writers agree by advisory locks that end with their transactions: one that all of them share, which whoever has to be
+alone takes whole; one for each identifier or profile that a batch reads; and one for the end of the ledger.
+Why, and why not row locks: docs/decisions/0021.
 """
 
 from collections.abc import Iterator, Sequence
