@@ -130,3 +130,32 @@ def test_on_a_terminal_it_is_for_people(monkeypatch: pytest.MonkeyPatch, capsys:
     logged = capsys.readouterr().err
     assert "spool_adopted" in logged
     assert "{" not in logged
+
+
+ELSEWHERE: Final = [
+    pytest.param("POST", "/api/v1/events", id="events with a key that is none"),
+    pytest.param("GET", f"/api/v1/profiles/customer_id:{SECRETIVE}", id="a question about somebody"),
+    pytest.param("GET", f"/nowhere/{SECRETIVE}?email={SECRETIVE}", id="no such path"),
+    pytest.param("POST", "/v1/tokens", id="a token for an unknown page"),
+    pytest.param("POST", "/v1/tokens/redeem", id="redeeming on an unknown page"),
+    pytest.param("GET", "/metrics", id="the metrics"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ELSEWHERE)
+def test_wherever_a_request_is_refused_the_log_repeats_nothing_of_it(
+    browser: FlaskClient, method: str, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = json.dumps({"event": SECRETIVE, "traits": {"email": SECRETIVE}, "identity": {"uid": UID}})
+    headers = {
+        "Authorization": f"Bearer {SECRETIVE}",
+        "Origin": f"https://{SECRETIVE}",
+        "Content-Type": "application/json",
+        "User-Agent": SECRETIVE,
+        "X-Request-Id": SECRETIVE,
+    }
+    response = browser.open(path, method=method, data=body, headers=headers)
+    assert response.status_code >= 400
+    logged = capsys.readouterr()
+    assert problem(response)[1] in logged.err
+    assert [word for word in (SECRETIVE, UID) if word in logged.err + logged.out] == []

@@ -5,9 +5,9 @@ which the answer has too.
 """
 
 import logging
+import os
 import re
 import sys
-import uuid
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from traceback import extract_tb
@@ -57,8 +57,8 @@ class RequestIds:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """A WSGI application."""
-        sent = environ.get("HTTP_X_REQUEST_ID", "")
-        found = sent if _WELL_FORMED.fullmatch(sent) else uuid.uuid4().hex
+        sent = environ.get("HTTP_X_REQUEST_ID")
+        found = sent if sent and _WELL_FORMED.fullmatch(sent) else os.urandom(16).hex()
         _request_id.set(found)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
