@@ -17,7 +17,7 @@ from onefold.errors import ConfigError, OnefoldError
 from onefold.store.arrays import packed, register
 from onefold.store.database import Database
 from support import pictures
-from support.postgres import Server, postgres_server
+from support.postgres import QUICK, Server, postgres_server
 from support.streams import SECRET, make_event, permitted
 
 
@@ -89,6 +89,17 @@ def test_connections_come_back_with_the_server(server: Server) -> None:
     take("3")
     assert [written.event.event_id for written in pictures.journal(database)] == ["1", "3"]
     database.close()
+
+
+def test_a_batch_for_whose_locks_the_server_has_no_room_is_taken_alone() -> None:
+    people = [permitted(make_event(f"e{n}", f"customer_id:c{n}", f"uid:u{n}")) for n in range(6_000)]
+    with postgres_server(f"{QUICK}max_locks_per_transaction = 10\nmax_connections = 10\n") as small:
+        database = Database(small.url())
+        database.migrate()
+        taken = Ingest(database, default_rules(), SECRET).take(people)
+        assert "out of shared memory" in small.said()
+        assert {one.decision and one.decision.outcome for one in taken} == {"created"}
+        database.close()
 
 
 # Rows of parameters, as arrays.

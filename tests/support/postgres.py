@@ -46,6 +46,10 @@ class Server:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def said(self) -> str:
+        """What it has logged."""
+        return (self._folder / "log").read_text(encoding="utf-8")
+
     def start(self) -> None:
         """Start it, also after it was stopped or crashed."""
         self._control("start", "-l", str(self._folder / "log"))
