@@ -368,11 +368,25 @@ def test_the_file_of_a_living_process_is_left_alone_and_that_of_a_dead_one_adopt
     assert held(other) == ["1"]
 
 
-def test_a_file_that_was_only_just_begun_is_swept_up(folder: Path) -> None:
+def test_a_file_that_was_begun_and_left_is_swept_up(folder: Path) -> None:
     folder.mkdir()
-    (folder / "000000000001-1-x.new").write_bytes(b"onef")
+    for name in ("long ago", "just now"):
+        (folder / f"{name}.new").write_bytes(b"onef")
+    os.utime(folder / "long ago.new", (0, 0))
     Spool(folder).adopt()
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == ["just now.new"]
+
+
+def test_a_disk_that_fails_under_a_living_process_is_reported_too(endpoint: Endpoint) -> None:
+    for event_id in ("1", "2", "3"):
+        endpoint.spool.append([Spooled(make_event(event_id, "uid:1"))])
+    (path,) = endpoint.folder.glob("*.spool")
+    content = path.read_bytes()
+    path.write_bytes(flipped(3)(content))
+    assert endpoint.reconciler.drain()
+    assert endpoint.journal() == ["1", "2"]
+    (aside,) = endpoint.folder.glob("*.torn")
+    assert flipped(3)(content).endswith(aside.read_bytes())
 
 
 def cut(count: int) -> Callable[[bytes], bytes]:

@@ -29,6 +29,7 @@ _MAGIC: Final = b"onefold\x01"
 _HEAD: Final = struct.Struct(">8sQ")  # magic, when the file was begun in ms
 _FRAME: Final = struct.Struct(">II")  # length and checksum of the record behind it
 _PATIENCE_SECONDS: Final = 5.0
+_BEGIN_SECONDS: Final = 60.0
 
 
 class Spooled(msgspec.Struct, frozen=True, array_like=True):
@@ -73,25 +74,27 @@ class Segment:
         self.events += len(records)
 
     def records(self) -> list[bytes]:
-        """What it holds, in order; `unpack` gives the event of each."""
-        return list(_intact(_whole(self._descriptor)[: self.size]))
-
-    def recover(self) -> int:
-        """Take in what another process left: count its records, cut off what is torn, and keep that aside.
-
-        Returns how many bytes were cut.
+        """What it holds, in order; `unpack` gives the event of each. Fewer than were written where the disk has failed:
+        the rest is kept aside.
         """
+        found = list(_intact(_whole(self._descriptor)[: self.size]))
+        if len(found) < self.events:
+            self.recover()
+        return found
+
+    def recover(self) -> None:
+        """Take in what is on disk: count the records, cut off what is not whole, and keep that aside."""
         content = _whole(self._descriptor)
         records = list(_intact(content))
         self.events = len(records)
         self.size = sum(_FRAME.size + len(record) for record in records)
         self.size += _HEAD.size if _is_ours(content) else 0
-        torn = content[self.size :]
-        if torn:
-            _keep(self.path.with_name(self.path.name + ".torn"), torn)
+        if torn := content[self.size :]:
+            beside = self.path.with_name(self.path.name + ".torn")
+            _keep(beside, torn)
             os.ftruncate(self._descriptor, self.size)
             os.fdatasync(self._descriptor)
-        return len(torn)
+            log.error("spool_tail_cut", file=self.path.name, bytes=len(torn), kept=beside.name)
 
     def remove(self) -> None:
         """Delete the file, and let go of it."""
@@ -134,7 +137,7 @@ class Spool:
     def adopt(self) -> None:
         """Take over the files of processes that are gone, and sweep up those they had just begun."""
         for path in self.folder.glob("*.new"):
-            if (begun := _locked(path)) is not None:
+            if _is_old(path) and (begun := _locked(path)) is not None:
                 path.unlink(missing_ok=True)
                 os.close(begun)
         for path in _files(self.folder):
@@ -267,11 +270,16 @@ def _taken_over(path: Path) -> Segment | None:
     if (descriptor := _locked(path)) is None:
         return None
     segment = Segment(path, descriptor, _begun_at(descriptor))
-    cut = segment.recover()
-    if cut:
-        log.error("spool_tail_cut", file=path.name, bytes=cut, kept=f"{path.name}.torn")
+    segment.recover()
     log.info("spool_adopted", file=path.name, events=segment.events)
     return segment
+
+
+def _is_old(path: Path) -> bool:
+    """Whether a file is not one that is being begun at this moment, and about to be locked."""
+    with suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime > _BEGIN_SECONDS
+    return False
 
 
 def _locked(path: Path) -> int | None:
