@@ -63,7 +63,7 @@ def verdict(what: str, value: float, target: float, at_least: bool = True) -> No
 def _http(folder: Path, asked: Asked) -> None:
     print(f"\nHTTP: durable identity_link events from {http.CLIENTS} keep-alive clients, one an answer (medians)")
     print(f"{'':<16} {'requests/s':>10} {'p50 ms':>7} {'p99 ms':>7} {'cpu us':>7} {'ratio':>6} {'cpu ratio':>9}")
-    found = http.measure(folder, *((2_000, 1) if asked.quick else (10_000, 5)))
+    found = http.measure(folder, *((2_000, 1) if asked.quick else (8_000, 3)))
     for name, told in found.items():
         figures = f"{told['p50']:>7.1f} {told['p99']:>7.1f} {told['cpu us']:>7.0f} {told['ratio']:>6.2f}"
         print(f"{name:<16} {told['requests/s']:>10,.0f} {figures} {told['cpu ratio']:>9.2f}")
