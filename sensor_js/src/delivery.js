@@ -2,6 +2,7 @@
 
 import { attempt } from './storage.js';
 
+const PATH = '/v1/events';
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 5 * 60 * 1000;
 
@@ -15,44 +16,16 @@ export const refused = (reason) => ({ sent: false, reason });
 
 /**
  * @param {Window & typeof globalThis} win
- * @param {string} url where events go
+ * @param {string} endpoint
+ * @param {import('./post.js').Post} post
  * @param {import('./queue.js').Queue} queue
  * @param {(event: Event) => boolean} allowed whether consent still permits this event
  * @param {(name: string, detail: object) => void} emit
  */
-export const createDelivery = (win, url, queue, allowed, emit) => {
+export const createDelivery = (win, endpoint, post, queue, allowed, emit) => {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let failures = 0;
-
-  /**
-   * Post an event: nothing, or why it was not taken and, where it may be taken later, after how many seconds at
-   * least. text/plain needs no preflight, and with credentials a same-site endpoint can renew the cookie.
-   * @param {Event} event
-   * @returns {Promise<{reason?: string, after?: number}>}
-   */
-  const post = async (event) => {
-    try {
-      const response = await win.fetch(url, {
-        method: 'POST',
-        body: JSON.stringify(event),
-        headers: { 'content-type': 'text/plain' },
-        credentials: 'include',
-        keepalive: true,
-      });
-      const { ok, status, headers } = response;
-      if (ok) return {};
-      const problem = await response.json().catch(() => ({}));
-      // Of all refusals only these may change with time. A Retry-After may also be a date: then it counts as none.
-      const again = status > 499 || status === 408 || status === 429;
-      return {
-        reason: problem.code || 'http_' + status,
-        after: again ? Number(headers.get('retry-after')) || 0 : undefined,
-      };
-    } catch {
-      return { reason: 'network', after: 0 };
-    }
-  };
 
   /** @param {number} [after] seconds */
   const later = (after = 0) => {
@@ -66,7 +39,7 @@ export const createDelivery = (win, url, queue, allowed, emit) => {
    * @returns {Promise<Outcome>}
    */
   const send = async (event) => {
-    const { reason, after } = await post(event);
+    const { reason, after } = await post(PATH, event);
     if (after !== undefined && allowed(event)) {
       queue.enqueue(event);
       later(after);
@@ -108,7 +81,7 @@ export const createDelivery = (win, url, queue, allowed, emit) => {
      */
     leave: () =>
       permitted().every((event) =>
-        attempt(() => win.navigator.sendBeacon(url, JSON.stringify(event))),
+        attempt(() => win.navigator.sendBeacon(endpoint + PATH, JSON.stringify(event))),
       ),
     /** Consent was withdrawn: nothing that waits may leave any more. */
     purge: () => {

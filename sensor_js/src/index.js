@@ -10,6 +10,7 @@ export { normalize } from './normalize.js';
 const absent = () => ({
   link: async () => ({ sent: false, reason: 'no_window' }),
   page: async () => ({ sent: false, reason: 'no_window' }),
+  decorate: async (/** @type {string} */ url) => url,
   reset: () => {},
   on: () => () => {},
   consent: () => {},

@@ -49,6 +49,8 @@ export interface Options {
   consent?: 'none' | 'manual' | 'consent-mode' | 'tcf';
   /** Put before every value before hashing; must be the same wherever hashes are to match. */
   salt?: string | null;
+  /** Hosts of partners, with their subdomains: links to them carry tokens. */
+  domains?: string | string[];
   /** Send a page_view now, and at each new address of a single-page application. */
   pageViews?: boolean;
   /** Link from forms marked with `data-onefold`; on unless false. */
@@ -69,8 +71,15 @@ export interface Events {
   dropped: { event: object; reason?: string };
   /** The tier changed. */
   consent: { tier: Tier; signals: Record<keyof Signals, 'granted' | 'denied' | null> };
-  /** The new uid after reset(). */
-  reset: string;
+  /** The new uid after reset(), or null while nothing may be stored. */
+  reset: string | null;
+  /**
+   * Somebody follows a link or form to a partner. Without a token, `reason` is `consent`, or why the endpoint gave none;
+   * none where there was no time.
+   */
+  decorate: { target: string; decorated: boolean; reason?: string };
+  /** A token that this page was opened with was redeemed, or why not. */
+  redeem: { linked: boolean; referrer?: string; reason?: string };
 }
 
 /** One sensor on one page. No method throws; no promise rejects. */
@@ -94,6 +103,13 @@ export interface Sensor {
    * sensor.reset();
    */
   reset(): void;
+  /**
+   * Put a token into an address that leads to a partner, for links that a script opens. Any other address, and one for
+   * which there is no token within 300 ms, comes back as it is.
+   * @example
+   * location.href = await sensor.decorate('https://brand-b.example/offer?size=38');
+   */
+  decorate(url: string): Promise<string>;
   /**
    * Send a page_view.
    * @example

@@ -9,8 +9,11 @@ import { buildEvent } from './event.js';
 import { followForms } from './forms.js';
 import { hashNow } from './hash.js';
 import { whenIdle } from './idle.js';
+import { followLanding, takeToken } from './landing.js';
+import { followLinks } from './links.js';
 import { followPages } from './pages.js';
 import { hashPerson } from './person.js';
+import { createPost } from './post.js';
 import { createQueue } from './queue.js';
 import { createSession } from './session.js';
 import { attempt, createStore } from './storage.js';
@@ -24,6 +27,7 @@ import { uuid } from './uuid.js';
  * @property {string | null} [region] default country of phone numbers
  * @property {string} [consent] `none`, `manual`, `consent-mode` or `tcf`; found out when left out
  * @property {string | null} [salt]
+ * @property {string | string[]} [domains] hosts of partners, whose links carry tokens
  * @property {Flag} [pageViews] send a page_view now and at each new address
  * @property {Flag} [forms] link from forms marked with data-onefold; false turns it off
  * @property {Flag} [matchKeys] add what ad platforms match on
@@ -48,6 +52,8 @@ const isOn = (flag = false) => flag + '' !== 'false';
  * @param {Window & typeof globalThis} win
  */
 export const startSensor = (options, win) => {
+  // Before anything here reads the address.
+  const token = takeToken(win);
   const mint = () => uuid(win.crypto);
   const store = createStore(() => win.localStorage);
   const cookies = createCookies(win);
@@ -89,9 +95,12 @@ export const startSensor = (options, win) => {
     listeners[name]?.forEach((listener) => attempt(() => listener(detail)));
   };
 
+  const endpoint = (options.endpoint || win.location.origin).replace(/\/+$/, '');
+  const post = createPost(win, endpoint);
   const delivery = createDelivery(
     win,
-    (options.endpoint || win.location.origin).replace(/\/+$/, '') + '/v1/events',
+    endpoint,
+    post,
     createQueue(store),
     (event) => (event.event === 'identity_link' ? mayLink : mayStore)(current()),
     emit,
@@ -198,7 +207,7 @@ export const startSensor = (options, win) => {
     release(false);
     session.forget();
     uid.forget();
-    if (mayStore(current())) emit('reset', uid.get());
+    emit('reset', mayStore(current()) ? uid.get() : null);
   };
 
   /**
@@ -209,6 +218,22 @@ export const startSensor = (options, win) => {
     const all = (listeners[name] ??= new Set());
     all.add(listener);
     return () => void all.delete(listener);
+  };
+
+  const crossing = {
+    asker: () => {
+      const known = /** @type {Consent} */ (current());
+      return (
+        mayLink(known) && {
+          identity: { uid: uid.get(), session_id: session.get() },
+          consent: known.signals,
+          _meta: { tier: known.tier },
+        }
+      );
+    },
+    post,
+    on,
+    emit,
   };
 
   /**
@@ -234,9 +259,11 @@ export const startSensor = (options, win) => {
     uid: () => (mayStore(current()) ? uid.get() : null),
   };
   for (const name in api) api[name] = harmless(name, api[name]);
+  api.decorate = followLinks(win, '' + (options.domains ?? ''), crossing);
 
   win.addEventListener('pagehide', delivery.leave);
   win.addEventListener('online', delivery.wake);
+  followLanding(win, token, crossing);
   followConsent(win, options.consent, (stated, explicit) => attempt(() => decide(stated, explicit)));
   if (isOn(options.forms ?? true)) followForms(win.document, api.link);
   if (isOn(options.pageViews)) followPages(win, api.page);

@@ -10,6 +10,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { candidateDomains } from '../src/cookie.js';
 import { hash } from '../src/hash.js';
 import { createSensor, normalize } from '../src/index.js';
+import { takeToken, withoutToken } from '../src/landing.js';
+import { withToken } from '../src/links.js';
 import { hashPerson } from '../src/person.js';
 import { e164 as liteE164 } from '../src/lite/phone.js';
 import { matchKeys } from '../src/match-keys.js';
@@ -181,6 +183,36 @@ for (const [claim, path, advertise, told] of ADDRESSES) {
   });
 }
 
+const TOKENS = [
+  ['goes before the fragment', 'https://b.example/#part', 'https://b.example/?_uiaf_token=t#part'],
+  ['follows the query as it is', '/?a=%20+&b', '/?a=%20+&b&_uiaf_token=t'],
+  ['is alone after a bare question mark', '/?#a?b', '/?_uiaf_token=t#a?b'],
+  ['replaces an older one', '/?_uiaf_token=old&a=1&_uiaf_token=older#x', '/?a=1&_uiaf_token=t#x'],
+  ['finds an address without path', ' //b.example ', '//b.example?_uiaf_token=t'],
+];
+for (const [claim, address, decorated] of TOKENS) {
+  test(`a token in an address ${claim}`, () => {
+    assert.equal(withToken(address, 't'), decorated);
+    assert.equal(withToken(decorated, 't'), decorated);
+  });
+}
+
+test('a page without a token keeps its address, whatever it looks like', () => {
+  for (const address of ['/?', '/?&&a#', '/#?a', '/?my_uiaf_token=1&_uiaf_tokens=2', '/_uiaf_token=1']) {
+    assert.equal(withoutToken(address), address);
+  }
+});
+
+test('the last token of an address is taken, or else the one that the snippet has taken before', () => {
+  const replaced = [];
+  const history = { state: 7, replaceState: (...args) => replaced.push(args) };
+  const page = (href) => ({ history, location: { href }, _uiaf_token: 'kept' });
+  assert.equal(takeToken(page('https://b.example/?_uiaf_token=s&a=1#/r?_uiaf_token=t')), 't');
+  assert.deepEqual(replaced, [[7, '', 'https://b.example/?a=1#/r']]);
+  assert.equal(takeToken(page('https://b.example/?a=1')), 'kept');
+  assert.equal(replaced.length, 1);
+});
+
 test('click ids are raw: parameters first, then cookies', () => {
   const location = new URL('https://shop.example/?gclid=A%2Bb%3D&ScCid=&x=1');
   const cookies = { _fbp: 'fb.1', gclid: 'old', other: 'x' };
@@ -317,6 +349,7 @@ test('without a window the sensor is there and does nothing', async () => {
   const sensor = createSensor({ endpoint: 'https://id.example.com' });
   assert.deepEqual(await sensor.link({ email: 'a@b.c' }), { sent: false, reason: 'no_window' });
   assert.deepEqual(await sensor.page(), { sent: false, reason: 'no_window' });
+  assert.equal(await sensor.decorate('https://b.example/'), 'https://b.example/');
   sensor.on('sent', () => {})();
   sensor.consent('T1');
   sensor.reset();

@@ -16,7 +16,7 @@ const option = (name) => process.argv.find((arg) => arg.startsWith(`--${name}=`)
 
 /** Names that only our own modules use: they need not cost bytes. */
 const INTERNAL =
-  /^(after|dial|enqueue|flush|forget|idd|ignored|leave|local|pattern|peek|plan|prefix|purge|renew|rest|transform|wake)$/;
+  /^(after|asker|dial|enqueue|flush|forget|idd|ignored|leave|local|mint|partner|pattern|peek|plan|prefix|purge|renew|rest|soon|take|transform|until|wake)$/;
 
 /** What the lite build puts in the place of a module. */
 const LITE = {
@@ -25,6 +25,8 @@ const LITE = {
   './forms.js': 'absent.js',
   './pages.js': 'absent.js',
   './match-keys.js': 'absent.js',
+  './landing.js': 'absent.js',
+  './links.js': 'absent.js',
 };
 const lite = {
   name: 'lite',

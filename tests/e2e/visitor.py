@@ -161,13 +161,17 @@ class Visitor:
         self.open(brand, "/profile")
         return self.browser.driver.find_element(By.CSS_SELECTOR, ".sheet strong").text
 
+    def requested(self) -> list[Request]:
+        """Every request since the visitor arrived."""
+        return self.traffic.read()[self._before :]
+
     def to_endpoint(self) -> list[Request]:
         """Every request to the endpoint since the visitor arrived."""
-        return [one for one in self.traffic.read()[self._before :] if one.url.startswith(self.endpoint.origin)]
+        return [one for one in self.requested() if one.url.startswith(self.endpoint.origin)]
 
     def sent(self, kind: str | None = None) -> list[dict[str, Any]]:
         """The events sent since the visitor arrived, of one kind or of all."""
-        bodies = [one.body for one in self.to_endpoint() if one.method == "POST"]
+        bodies = [one.body for one in self.to_endpoint() if one.method == "POST" and one.url.endswith("/v1/events")]
         events = [json.loads(body) for body in bodies if body is not None]
         return [event for event in events if kind in (None, event["event"])]
 

@@ -19,6 +19,11 @@ const stop: () => void = sensor.on('consent', ({ tier }) => {
   return known;
 });
 stop();
+sensor.on('decorate', ({ target, decorated, reason }) => [target, decorated, reason]);
+sensor.on('redeem', ({ linked, referrer }) => [linked, referrer]);
+export const decorated: Promise<string> = sensor.decorate('https://brand-b.example/');
+createSensor({ domains: ['brand-b.example'] });
+createSensor({ domains: 'brand-b.example,blog.example' });
 
 // @ts-expect-error an unknown key would be ignored
 sensor.link({ mail: 'a@b.c' });
