@@ -128,7 +128,7 @@ def open_browser(*flags: str, preferences: Mapping[str, Any] | None = None) -> I
 
 @dataclass(frozen=True)
 class Received:
-    """One POST the site has got."""
+    """One request the site has got: a POST, or a page that was asked for."""
 
     path: str
     headers: dict[str, str]
@@ -144,18 +144,21 @@ class Received:
 class Site:
     """Pages, the shipped sensor, and an endpoint that records; every host name leads here.
 
-    `answer` decides what a POST gets: a status, or None to hang up without an answer; then it is `lost`. `headers` are
-    given with every page and every answer; `script_delay` holds the script back for so many seconds.
+    `answer` decides what a POST gets: a status, or None to hang up without an answer; then it is `lost`. `tell` is what
+    it is told where it is taken. `headers` are given with every page and every answer; `script_delay` holds the script
+    back for so many seconds. `visited` are the pages that browsers asked for.
     """
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
         self.headers: dict[str, str] = {}
         self.script_delay = 0.0
+        self.visited: list[Received] = []
         self.received: list[Received] = []
         self.lost: list[Received] = []
         self.preflights = 0
         self.answer: Callable[[Received], int | None] = lambda _received: 202
+        self.tell: Callable[[Received], dict[str, Any]] = lambda _received: {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
@@ -169,7 +172,7 @@ class Site:
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return the events received, of one name or of all."""
         events = [received.event for received in list(self.received)]
-        return [event for event in events if name in (None, event["event"])]
+        return [event for event in events if name in (None, event.get("event"))]
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         site = self
@@ -182,6 +185,7 @@ class Site:
                 path = self.path.split("?")[0]
                 script = DIST / path[1:]
                 if path in site.pages:
+                    site.visited.append(Received(self.path, dict(self.headers.items()), ""))
                     kind = "text/javascript" if path.endswith(".js") else "text/html"
                     self.reply(200, site.pages[path].encode(), f"{kind}; charset=utf-8")
                 elif path[1:] in SCRIPTS:
@@ -203,8 +207,8 @@ class Site:
                     site.lost.append(received)
                     return
                 site.received.append(received)
-                problem = b'{"code":"origin_not_allowed"}' if status == 403 else b"{}"
-                self.reply(status, problem, "application/json")
+                answer = {"code": "origin_not_allowed"} if status == 403 else site.tell(received)
+                self.reply(status, json.dumps(answer).encode(), "application/json")
 
             def reply(self, status: int, body: bytes, kind: str) -> None:
                 self.send_response(status)
