@@ -1,5 +1,6 @@
 // The script tag: reads its attributes, starts one sensor, replays what the page has asked for so far.
 
+import { arrive } from './partners.js';
 import { startSensor } from './sensor.js';
 import { attempt } from './storage.js';
 import { VERSION } from './version.js';
@@ -24,10 +25,15 @@ const script = /** @type {HTMLScriptElement | null} */ (document.currentScript);
 let calls;
 /** @type {ReturnType<typeof startSensor> | undefined} */
 let sensor;
+/** @type {ReturnType<typeof arrive>} */
+let cross;
+
+/** Pages with partners need another file, which stands beside this one. */
+const load = () => import(new URL(LINKS_FILE, script?.src) + '');
 
 function start() {
   if (!sensor) {
-    sensor = startSensor(optionsOf(script), win);
+    sensor = startSensor(optionsOf(script), win, cross);
     for (const call of calls) onefold.apply(null, /** @type {any} */ (call));
   }
   return sensor;
@@ -47,6 +53,7 @@ const onefold = (command, ...args) => attempt(start)?.[command]?.(...args);
 const install = () => {
   // A second script tag, or a tag manager that loads it again, changes nothing.
   if (win.onefold?.version) return;
+  cross = arrive(win, load);
   calls = win.onefold?.q ?? [];
   win.onefold = Object.assign(onefold, { version: VERSION });
   for (const name of ['submit', 'pagehide']) win.addEventListener(name, onefold, true);

@@ -1,5 +1,7 @@
 // The ES module: for bundlers and servers. Importing touches neither window nor document.
 
+import * as crossing from './crossing.js';
+import { arrive } from './partners.js';
 import { startSensor } from './sensor.js';
 import { attempt } from './storage.js';
 
@@ -23,5 +25,5 @@ const absent = () => ({
  */
 export const createSensor = (options = {}) => {
   const win = options.window ?? globalThis.window;
-  return (win && attempt(() => startSensor(options, win))) || absent();
+  return (win && attempt(() => startSensor(options, win, arrive(win, async () => crossing)))) || absent();
 };

@@ -55,4 +55,5 @@ export const followLanding = (win, token, { asker, post, on, emit }) => {
   });
   on('consent', redeem);
   document.addEventListener('visibilitychange', redeem);
+  redeem();
 };

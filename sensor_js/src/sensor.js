@@ -9,8 +9,6 @@ import { buildEvent } from './event.js';
 import { followForms } from './forms.js';
 import { hashNow } from './hash.js';
 import { whenIdle } from './idle.js';
-import { followLanding, takeToken } from './landing.js';
-import { followLinks } from './links.js';
 import { followPages } from './pages.js';
 import { hashPerson } from './person.js';
 import { createPost } from './post.js';
@@ -50,10 +48,9 @@ const isOn = (flag = false) => flag + '' !== 'false';
  * Start a sensor on a page.
  * @param {Options} options
  * @param {Window & typeof globalThis} win
+ * @param {ReturnType<typeof import('./partners.js').arrive>} cross
  */
-export const startSensor = (options, win) => {
-  // Before anything here reads the address.
-  const token = takeToken(win);
+export const startSensor = (options, win, cross) => {
   const mint = () => uuid(win.crypto);
   const store = createStore(() => win.localStorage);
   const cookies = createCookies(win);
@@ -220,22 +217,6 @@ export const startSensor = (options, win) => {
     return () => void all.delete(listener);
   };
 
-  const crossing = {
-    asker: () => {
-      const known = /** @type {Consent} */ (current());
-      return (
-        mayLink(known) && {
-          identity: { uid: uid.get(), session_id: session.get() },
-          consent: known.signals,
-          _meta: { tier: known.tier },
-        }
-      );
-    },
-    post,
-    on,
-    emit,
-  };
-
   /**
    * Wrap a method so that the page never sees an exception or a rejection.
    * @param {string} name
@@ -249,6 +230,10 @@ export const startSensor = (options, win) => {
     return result?.then ? result.catch(() => refused('error')).then(tell) : result;
   };
 
+  const decorator = cross(options.domains, { endpoint, current, uid, session, on, emit }).catch(
+    (error) => void log('decorate', error),
+  );
+
   /** @type {Record<string, (...args: any[]) => any>} */
   const api = {
     link,
@@ -257,13 +242,12 @@ export const startSensor = (options, win) => {
     on,
     consent: (stated) => decide(stated, true),
     uid: () => (mayStore(current()) ? uid.get() : null),
+    decorate: async (url) => (await (await decorator)?.(url)) ?? url,
   };
   for (const name in api) api[name] = harmless(name, api[name]);
-  api.decorate = followLinks(win, '' + (options.domains ?? ''), crossing);
 
   win.addEventListener('pagehide', delivery.leave);
   win.addEventListener('online', delivery.wake);
-  followLanding(win, token, crossing);
   followConsent(win, options.consent, (stated, explicit) => attempt(() => decide(stated, explicit)));
   if (isOn(options.forms ?? true)) followForms(win.document, api.link);
   if (isOn(options.pageViews)) followPages(win, api.page);

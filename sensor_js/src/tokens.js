@@ -10,7 +10,7 @@ const REFUSAL_MS = 30000;
  * who asks for a token, or redeems one
  *
  * @typedef {object} Crossing what both ends of a way between two sites need
- * @property {() => Asker | false} asker false where consent does not allow linking
+ * @property {() => Asker | false | null} asker nobody where consent does not allow linking
  * @property {import('./post.js').Post} post
  * @property {(name: string, listener: (detail: any) => void) => unknown} on
  * @property {(name: string, detail: object) => void} emit

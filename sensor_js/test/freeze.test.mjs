@@ -32,7 +32,13 @@ test('a released version stays as it is when the sources change, and may not be 
   assert.equal(run('tools/build.mjs').status, 0);
   assert.match(read('dist/onefold.js'), /9\.9\.9/);
   assert.equal(read('dist/onefold.v1.js'), released);
-  assert.equal(JSON.parse(read('dist/sizes.json'))['onefold.v1.js'].frozen, true);
+  const sizes = JSON.parse(read('dist/sizes.json'));
+  for (const name of ['onefold.v1.js', 'onefold.links.v1.mjs']) assert.equal(sizes[name].frozen, true);
+
+  // Pages that pin version 1 load the file that belongs to it; the next version has one of its own.
+  assert.match(released, /onefold\.links\.v1\.mjs/);
+  assert.match(read('dist/onefold.js'), /onefold\.links\.v2\.mjs/);
+  assert.notEqual(read('dist/onefold.links.v2.mjs'), '');
 
   write('dist/onefold.v1.js', released + '\n');
   const checked = run('tools/build.mjs', '--check');

@@ -14,9 +14,13 @@ const path = (name) => fileURLToPath(new URL(name, root));
 const { sizeLimits, frozen } = JSON.parse(readFileSync(path('package.json'), 'utf8'));
 const option = (name) => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1];
 
+/** The version that comes next, and the file that pages with partners load besides: scripts of one version name one. */
+const next = Object.keys(frozen).filter((name) => /^onefold\.v/.test(name)).length + 1;
+const links = `onefold.links.v${next}.mjs`;
+
 /** Names that only our own modules use: they need not cost bytes. */
 const INTERNAL =
-  /^(after|asker|dial|enqueue|flush|forget|idd|ignored|leave|local|mint|partner|pattern|peek|plan|prefix|purge|renew|rest|soon|take|transform|until|wake)$/;
+  /^(after|dial|enqueue|flush|forget|idd|ignored|leave|local|mint|partner|pattern|peek|plan|prefix|purge|renew|rest|soon|take|transform|until|wake)$/;
 
 /** What the lite build puts in the place of a module. */
 const LITE = {
@@ -25,8 +29,7 @@ const LITE = {
   './forms.js': 'absent.js',
   './pages.js': 'absent.js',
   './match-keys.js': 'absent.js',
-  './landing.js': 'absent.js',
-  './links.js': 'absent.js',
+  './partners.js': 'absent.js',
 };
 const lite = {
   name: 'lite',
@@ -43,8 +46,11 @@ const limited = (regions) => ({
     })),
 });
 
+/** First this module and what it imports, the table before all: so gzip finds what is alike at shorter distances. */
+const FIRST = ['src/person.js'];
+
 /** esbuild puts the modules together; terser finds a little more to save. */
-const bundle = async (entry, format, ...plugins) => {
+const bundle = async (entry, format, inject, ...plugins) => {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(root),
     entryPoints: [entry],
@@ -53,8 +59,8 @@ const bundle = async (entry, format, ...plugins) => {
     format: 'esm',
     target: 'es2021',
     mangleProps: INTERNAL,
-    // First this module and what it imports, the table before all: so gzip finds what is alike at shorter distances.
-    inject: ['src/person.js'],
+    define: { LINKS_FILE: JSON.stringify(links) },
+    inject,
     legalComments: 'none',
     write: false,
     plugins,
@@ -87,11 +93,12 @@ const committed = (target) => {
 const regions = option('regions')?.split(',');
 const plugins = regions ? [limited(regions)] : [];
 const files = {
-  'onefold.js': await bundle('src/auto.js', 'iife', ...plugins),
-  'onefold.mjs': await bundle('src/index.js', 'esm', ...plugins),
+  'onefold.js': await bundle('src/auto.js', 'iife', FIRST, ...plugins),
+  'onefold.mjs': await bundle('src/index.js', 'esm', FIRST, ...plugins),
+  [links]: await bundle('src/crossing.js', 'esm', []),
 };
 if (!regions) {
-  files['onefold.lite.js'] = await bundle('src/auto.js', 'iife', lite);
+  files['onefold.lite.js'] = await bundle('src/auto.js', 'iife', FIRST, lite);
   files['onefold.v1.js'] = files['onefold.js'];
   // A version that was released never changes again; package.json knows its hash.
   for (const name in frozen) files[name] = committed(path('dist/' + name)) ?? '';

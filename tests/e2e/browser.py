@@ -24,7 +24,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 CHROMIUM = "/usr/bin/chromium"
 CHROMEDRIVER = "/usr/bin/chromedriver"
 DIST = Path(__file__).resolve().parents[2] / "sensor_js" / "dist"
-SCRIPTS = ("onefold.js", "onefold.mjs", "onefold.lite.js", "onefold.v1.js")
+SCRIPTS = ("onefold.js", "onefold.mjs", "onefold.lite.js", "onefold.v1.js", "onefold.links.v1.mjs")
 PATIENCE_SECONDS = 20
 FLAGS = [
     "--headless",

@@ -192,12 +192,17 @@ def test_the_documented_policies_are_enough(site: Site, engine: Engine, policy: 
     nonce = "".join(re.findall(r"'nonce-([^']+)'", value))
     site.pages["/"] = (
         f'<!doctype html><script nonce="test">{VIOLATIONS}</script>'
-        f'<script nonce="{nonce}">{STUB}</script><script async src="{endpoint}/onefold.js" data-page-views></script>'
+        f'<script nonce="{nonce}">{STUB}</script>'
+        f'<script async src="{endpoint}/onefold.js" data-page-views data-domains="brand-b.example"></script>'
     )
+    site.answer = lambda received: 201 if received.path == "/v1/tokens" else 202
+    site.tell = lambda _received: {"token": "t", "param": "_uiaf_token", "expires_in": 120}
     engine.open(site.url(HOST))
     engine.wait("return !!window.onefold?.version")
     assert engine.run(LINK) == SENT
     until(lambda: len(site.events()) == 2)
+    link = "https://brand-b.example/"
+    assert engine.run(f"return onefold('decorate', '{link}')") == f"{link}?_uiaf_token=t"
     assert engine.run("return broken") == []
 
 

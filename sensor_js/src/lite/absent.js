@@ -9,7 +9,4 @@ export const followForms = () => {};
  */
 export const followPages = (_win, page) => page();
 export const matchKeys = () => undefined;
-export const takeToken = () => undefined;
-export const followLanding = () => {};
-/** Nothing leads to a partner. */
-export const followLinks = () => async (/** @type {string} */ url) => url;
+export const arrive = () => async () => {};

@@ -43,8 +43,13 @@ def lite() -> Response:
 @blueprint.get("/onefold.v<int:version>.js")
 def versioned(version: int) -> Response:
     """A version that never changes once it is released, for pages that pin its hash."""
-    name = f"onefold.v{version}.js"
-    return _serve(name, _NEVER_CHANGES if released(name) else _FOLLOWS)
+    return _serve_version(f"onefold.v{version}.js")
+
+
+@blueprint.get("/onefold.links.v<int:version>.mjs")
+def links(version: int) -> Response:
+    """What the script of a version loads besides, on pages with partners."""
+    return _serve_version(f"onefold.links.v{version}.mjs")
 
 
 def integrity(name: str) -> str:
@@ -64,6 +69,10 @@ def newest_version() -> str:
     """The versioned file with the highest number, such as `onefold.v1.js`."""
     found = (re.fullmatch(r"onefold\.v(\d+)\.js", name) for name in json.loads(_read("sizes.json")[0]))
     return f"onefold.v{max(int(one[1]) for one in found if one)}.js"
+
+
+def _serve_version(name: str) -> Response:
+    return _serve(name, _NEVER_CHANGES if released(name) else _FOLLOWS)
 
 
 def _serve(name: str, caching: str = _FOLLOWS) -> Response:
