@@ -3,8 +3,8 @@
 Who has time without end commits in their own thread, for everybody who waits. Who has a budget hands over to a writer
 thread, and can leave when the budget is over: a thread that commits itself could not leave a database that hangs.
 
-A caller alone waits for nobody. Under load the writer lets a batch fill until as many callers wait as the last batch
-had, for a moment at most: whoever was just answered is likely to be back with the next event.
+A caller alone waits for nobody. Under load the writer lets a batch fill, for a moment at most, until as many callers
+wait as the last batch had and as came during it: whoever was just answered is likely to be back with the next event.
 """
 
 import threading
@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_FILL_SECONDS: Final = 0.002
+_FILL_SECONDS: Final = 0.004
 
 
 class Overdue(Exception):
@@ -107,10 +107,12 @@ class GroupCommit(Generic[Item, Result]):
         while self._writer is threading.current_thread() or self._queue:
             self._let_fill()
             with self._turn:
-                self._wanted = max(1, self._commit_next())
+                answered = self._commit_next()
+            # Without those who came meanwhile two halves would take turns.
+            self._wanted = max(1, min(self._most, answered + len(self._queue)))
 
     def _let_fill(self) -> None:
-        """Wait for as many callers as there were last time, but not long; for the first one without end."""
+        """Wait for as many callers as there are about, but not long; for the first one without end."""
         self._wake.clear()
         if len(self._queue) < self._wanted and self._writer is threading.current_thread():
             self._wake.wait(_FILL_SECONDS if self._wanted > 1 else None)
