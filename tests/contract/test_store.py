@@ -4,7 +4,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import resources
 from itertools import count, islice, pairwise
 from random import Random
@@ -23,7 +23,7 @@ from onefold.core.identifiers import Identifier
 from onefold.core.resolve import resolve
 from onefold.core.rules import Rules, default_rules
 from onefold.engine.ingest import Ingest, Taken
-from onefold.store.database import Database
+from onefold.store.database import Database, Reader
 from onefold.store.names import Names
 from onefold.store.packing import (
     pack_identifiers,
@@ -348,6 +348,29 @@ def test_a_name_that_another_process_made_meanwhile_is_found(database: Database)
         early, late = Names(tx), Names(tx)
         number = late.id("made meanwhile")
         assert early.text(number) == "made meanwhile"
+
+
+def test_a_name_whose_transaction_was_undone_is_not_remembered(database: Database) -> None:
+    """Its number may be another name's by now."""
+    with suppress(ZeroDivisionError), database.transaction() as tx:
+        Names(tx).id("undone")
+        Names(tx).id("undone as well")
+        raise ZeroDivisionError
+    with database.transaction() as tx:
+        Names(tx).id("another")
+    with database.transaction() as tx:
+        number = Names(tx).id("undone")
+        assert (number, "undone") in tx.all("names")
+
+
+def test_names_that_were_read_are_not_read_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with database.transaction() as tx:
+        number = Names(tx).id("known")
+    with database.snapshot() as reader:
+        assert Names(reader).text(number) == "known"
+    monkeypatch.delattr(Reader, "all")
+    with database.snapshot() as reader:
+        assert (Names(reader).id("known"), Names(reader).text(number)) == (number, "known")
 
 
 COMMENTS: Final = dict(

@@ -73,7 +73,8 @@ def postgres_databases(_: Path) -> Iterator[NewDatabase]:
 
 
 def empty(database: Database) -> None:
-    """Take everything out of a PostgreSQL database."""
+    """Take everything out of a PostgreSQL database, and end the sessions that remember names in it."""
+    database.close()
     change(database, f"truncate {', '.join(TABLES)}")
     change(database, "alter sequence journal_position restart")
 

@@ -19,6 +19,8 @@ class Reader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.interned = connection.interned
+        """The names that are known; what is read beyond them is to be added."""
 
     def one(self, name: str, *parameters: Any) -> Row | None:
         """The first row of a query, or None."""
@@ -77,7 +79,11 @@ class Transaction(Reader):
         self._connection.write_each(name, [parameters])
 
     def run_apart(self, name: str, *parameters: Any) -> None:
-        """Run a statement that does no harm when it outlives this transaction, so that nobody waits for its end."""
+        """Run a statement that does no harm when it outlives this transaction, so that nobody waits for its end.
+
+        It may also be undone with this transaction: the names read from here on are not for others.
+        """
+        self.interned = self.interned.copy()
         self._connection.write_apart(name, parameters)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from onefold.errors import OnefoldError
@@ -16,13 +17,31 @@ class Contended(OnefoldError):
         super().__init__("unavailable", "Another transaction was in the way; try again.")
 
 
+@dataclass(frozen=True, slots=True)
+class Interned:
+    """The interned names that were read on a session, both ways.
+
+    A committed name keeps its number, so they stay true for as long as the session does. They are kept with it and not
+    for longer: a server that comes back without its last transactions has lost its sessions too.
+    """
+
+    ids: dict[str, int] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
+
+    def copy(self) -> "Interned":
+        """The same names, to add others to."""
+        return Interned(dict(self.ids), dict(self.texts))
+
+
 class Connection(Protocol):
     """Named queries inside one transaction.
 
-    `alone` says that no other transaction writes while this one is open.
+    `alone` says that no other transaction writes while this one is open; `interned` is kept with the session, for the
+    transactions that come after.
     """
 
     alone: bool
+    interned: Interned
 
     def ask(self, name: str, parameters: Sequence[Any]) -> list[Row]:
         """All rows of a query."""

@@ -18,10 +18,17 @@ from psycopg.types.numeric import Int8BinaryDumper
 
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store import arrays
-from onefold.store.driver import Contended, Row
+from onefold.store.driver import Contended, Interned, Row
 from onefold.store.sql import kinds_of, with_arrays
 
-Raw = psycopg.Connection[Row]
+
+class Raw(psycopg.Connection[Row]):
+    """A connection, and the names that were read on it."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.interned = Interned()
+
 
 # Numbers of one size, so that a statement is prepared once and not for every mixture of sizes.
 _ADAPTERS: Final = AdaptersMap(psycopg.adapters)
@@ -61,6 +68,7 @@ class _Connection:
 
     def __init__(self, driver: "Postgres", raw: Raw, alone: bool) -> None:
         self.alone = alone
+        self.interned = raw.interned
         self._driver = driver
         self._cursor = raw.cursor(binary=True)
 
@@ -144,7 +152,7 @@ class Postgres:
     def connect(self) -> Raw:
         """A connection for migrations, which come one at a time: it holds a lock until it is closed."""
         with _as_unavailable():
-            raw = psycopg.connect(self._url, connect_timeout=10)
+            raw = Raw.connect(self._url, connect_timeout=10)
             raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             raw.execute("select pg_advisory_lock(%s)", [_MIGRATION_LOCK])
             raw.commit()
@@ -166,7 +174,7 @@ class Postgres:
             _give_back(raw, idle)
 
     def _new(self, session: str, begin: str) -> Raw:
-        raw = psycopg.connect(
+        raw = Raw.connect(
             self._url, autocommit=True, prepare_threshold=1, context=_ADAPTERS, connect_timeout=5, **_KEEPALIVE
         )
         raw.execute(session)

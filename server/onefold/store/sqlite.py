@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
-from onefold.store.driver import Row
+from onefold.store.driver import Interned, Row
 from onefold.store.sql import padded, with_rows
 
 _PRAGMAS: Final = (
@@ -25,26 +25,27 @@ _READER_CACHE: Final = "pragma cache_size = -4096"
 
 
 class _Connection:
-    """A connection inside a transaction. Whoever writes is alone, so there is nothing to lock."""
+    """A connection, lent to one transaction after another. Whoever writes is alone, so there is nothing to lock."""
 
     alone = True
 
     def __init__(self, raw: sqlite3.Connection) -> None:
-        self._raw = raw
+        self.raw = raw
+        self.interned = Interned()
 
     def ask(self, name: str, parameters: Sequence[Any]) -> list[Row]:
-        return self._raw.execute(with_rows(name), parameters).fetchall()
+        return self.raw.execute(with_rows(name), parameters).fetchall()
 
     def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> Iterator[Row]:
         for size, values in padded(rows):
-            yield from self._raw.execute(with_rows(name, size), values).fetchall()
+            yield from self.raw.execute(with_rows(name, size), values).fetchall()
 
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         for size, values in padded(rows):
-            self._raw.execute(with_rows(name, size), values)
+            self.raw.execute(with_rows(name, size), values)
 
     def write_each(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
-        self._raw.executemany(with_rows(name), rows)
+        self.raw.executemany(with_rows(name), rows)
 
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         self.write_each(name, [parameters])
@@ -70,8 +71,8 @@ class Sqlite:
         self.name = url
         self.path = _path(url)
         self._turn = threading.Lock()
-        self._writer: sqlite3.Connection | None = None
-        self._idle: list[sqlite3.Connection] = []
+        self._writer: _Connection | None = None
+        self._idle: list[_Connection] = []
 
     def exists(self) -> bool:
         """Whether the file is there."""
@@ -82,36 +83,36 @@ class Sqlite:
         """A write transaction."""
         with self._turn, _as_unavailable():
             if self._writer is None:
-                self._writer = self.connect()
-                self._writer.execute(_WRITER_CACHE)
-            self._writer.execute("begin immediate")
+                self._writer = self._session(_WRITER_CACHE)
+            raw = self._writer.raw
+            raw.execute("begin immediate")
             try:
-                yield _Connection(self._writer)
-                self._writer.execute("commit")
+                yield self._writer
+                raw.execute("commit")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("rollback")
+                if raw.in_transaction:
+                    raw.execute("rollback")
                 raise
 
     @contextmanager
     def reading(self) -> Iterator[_Connection]:
         """A consistent view, on a connection of its own."""
         with _as_unavailable():
-            raw = self._take_reader()
-            raw.execute("begin")
+            reader = self._take_reader()
+            reader.raw.execute("begin")
             try:
-                yield _Connection(raw)
+                yield reader
             finally:
-                raw.execute("rollback")
-                self._idle.append(raw)
+                reader.raw.execute("rollback")
+                self._idle.append(reader)
 
     def close(self) -> None:
         """Close every connection that is not in use."""
         with self._turn:
             while self._idle:
-                self._idle.pop().close()
+                self._idle.pop().raw.close()
             if self._writer is not None:
-                self._writer.close()
+                self._writer.raw.close()
                 self._writer = None
 
     def connect(self) -> sqlite3.Connection:
@@ -125,13 +126,16 @@ class Sqlite:
             raise OnefoldError("unavailable", f"The database {self.path} cannot be opened: {error}.") from None
         return raw
 
-    def _take_reader(self) -> sqlite3.Connection:
+    def _take_reader(self) -> _Connection:
         try:
             return self._idle.pop()
         except IndexError:
-            raw = self.connect()
-            raw.execute(_READER_CACHE)
-            return raw
+            return self._session(_READER_CACHE)
+
+    def _session(self, cache: str) -> _Connection:
+        raw = self.connect()
+        raw.execute(cache)
+        return _Connection(raw)
 
     def _create(self) -> None:
         """Create the file as nobody else's to read. One that exists is not touched: closing any descriptor of it would
