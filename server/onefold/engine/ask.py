@@ -71,25 +71,24 @@ def _fitting(
 
     Leaving identifiers out is not enough: two groups of them may be one person by an unfit event alone.
     """
-    entries = situation.written([found.key])
     if purpose in (None, "analytics") and trust is None:
-        return _with_sites(describe(situation, found), situation.rules, entries)
-    entries = [written for written in entries if _fits(written, purpose, trust)]
+        return _with_sites(describe(situation, found), situation.rules, situation.places(found.key))
+    entries = [written for written in situation.written([found.key]) if _fits(written, purpose, trust)]
     plan = situation.again(found.key, entries)
     part = _part(plan, identifier)
     if part is None:
         raise OnefoldError("not_found", "No event that fits this purpose and trust links it.")
     shown = msgspec.structs.replace(found, members=part.members, shares=part.shares)
-    return _with_sites(describe(situation, shown), situation.rules, entries)
+    seen = (place for written in entries for place in places(written.event))
+    return _with_sites(describe(situation, shown), situation.rules, seen)
 
 
-def _with_sites(shown: dict[str, Any], rules: Rules, entries: Iterable[Written]) -> dict[str, Any]:
-    """A profile that also says on which sites these entries saw each identifier, in the order of the first time."""
+def _with_sites(shown: dict[str, Any], rules: Rules, found: Iterable[tuple[Identifier, str]]) -> dict[str, Any]:
+    """A profile that also says on which sites each identifier was seen, in the order in which they were found."""
     seen: dict[str, dict[str, None]] = {}
-    for written in entries:
-        for sent, site in places(written.event):
-            if site:
-                seen.setdefault(str(rules.canonical(sent)), {})[site] = None
+    for sent, site in found:
+        if site:
+            seen.setdefault(str(rules.canonical(sent)), {})[site] = None
     for line in shown["identifiers"]:
         line["sites"] = list(seen.get(line["identifier"], ()))
     return shown
@@ -137,7 +136,7 @@ def describe(situation: Situation, found: Profile) -> dict[str, Any]:
 def _seen(situation: Situation, node: Node) -> Node:
     """A node with the first and last times the graph knows of, which a profile resolved again does not."""
     known = situation.node(node.identifier)
-    if known is None:
+    if known is None or known is node:
         return node
     return msgspec.structs.replace(node, first_seen=known.first_seen, last_seen=known.last_seen)
 

@@ -10,6 +10,7 @@ from onefold.core.graph import Graph, Node, NotLoaded, Profile
 from onefold.core.heal import Plan, reresolve
 from onefold.core.identifiers import Identifier, pack_profile_id
 from onefold.core.rules import Rules
+from onefold.core.tokens import places
 from onefold.engine.advance import assertion_of
 from onefold.engine.history import Journal, Progress, Replay
 from onefold.engine.memory import MemoryRun, long_run
@@ -18,6 +19,7 @@ from onefold.store.graph_store import (
     Written,
     load_identifiers,
     load_profiles,
+    places_of,
     sharers,
     written_at,
     written_of,
@@ -43,6 +45,9 @@ class Situation(Protocol):
 
     def written(self, keys: Iterable[int]) -> list[Written]:
         """The journal entries that belong to these profiles or to what they absorbed, in order."""
+
+    def places(self, key: int) -> Iterable[tuple[Identifier, str]]:
+        """The identifiers that a profile's journal entries brought, each with the site it was seen on, in order."""
 
     def written_at(self, seq: int) -> Written | None:
         """The journal entry at a position."""
@@ -80,12 +85,14 @@ class Present:
 
     def node(self, identifier: Identifier) -> Node | None:
         """What is known of an identifier."""
-        load_identifiers(self._journal.reader, self._journal.names, self._graph, [identifier])
+        if identifier not in self._graph.nodes:
+            load_identifiers(self._journal.reader, self._journal.names, self._graph, [identifier])
         return self._graph.node(identifier)
 
     def profile(self, key: int) -> Profile:
         """A profile, whole."""
-        load_profiles(self._journal.reader, self._journal.names, self._graph, [key])
+        if key not in self._graph.profiles:
+            load_profiles(self._journal.reader, self._journal.names, self._graph, [key])
         return self._graph.profile(key)
 
     def survivor(self, key: int) -> int:
@@ -97,6 +104,10 @@ class Present:
         """The journal entries of these profiles."""
         wanted = {other for key in keys for other in (key, *self.profile(key).absorbed)}
         return written_of(self._journal.reader, self._journal.names, sorted(wanted))
+
+    def places(self, key: int) -> list[tuple[Identifier, str]]:
+        """Where the identifiers of a profile were seen."""
+        return places_of(self._journal.reader, self._journal.names, [key, *self.profile(key).absorbed])
 
     def written_at(self, seq: int) -> Written | None:
         """The journal entry at a position."""
@@ -162,6 +173,10 @@ class Past:
     def written(self, keys: Iterable[int]) -> list[Written]:
         """The journal entries of these profiles then."""
         return written_at(self._journal.reader, self._journal.names, self._run.positions(keys))
+
+    def places(self, key: int) -> Iterator[tuple[Identifier, str]]:
+        """Where the identifiers of a profile had been seen."""
+        return (place for written in self.written([key]) for place in places(written.event))
 
     def written_at(self, seq: int) -> Written | None:
         """The journal entry at a position."""

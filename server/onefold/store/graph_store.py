@@ -10,6 +10,7 @@ from onefold.core.event import OPERATOR, TIERS, Event
 from onefold.core.graph import Graph, Node, Profile
 from onefold.core.identifiers import STAND_IN, Identifier, stand_in
 from onefold.core.ledger import Entry
+from onefold.core.tokens import CROSS_DOMAIN, places
 from onefold.store.database import Reader, Row, Transaction
 from onefold.store.names import Names
 from onefold.store.packing import (
@@ -45,7 +46,7 @@ def load_identifiers(reader: Reader, names: Names, graph: Graph, identifiers: It
             graph.nodes[identifier] = None
             kind, value = identifier
             keys[names.id(kind), pack_text(value)] = identifier
-    for row in reader.each("identifiers", list(keys)):
+    for row in reader.each("identifiers", tuple(keys)):
         identifier = keys[row[:2]]
         graph.nodes[identifier] = _node(identifier, row, names)
 
@@ -113,6 +114,23 @@ def assertions_said(reader: Reader, names: Names) -> list[Event]:
 def written_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[Written]:
     """The journal entries that belong to these profiles, in order."""
     return [written_from(row, names) for row in sorted(reader.each("journal_of", [(key,) for key in keys]))]
+
+
+def places_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[tuple[Identifier, str]]:
+    """Which identifiers the journal entries of these profiles brought from which sites, each pair once, in order."""
+    rows = sorted(reader.each("places_of", [(key,) for key in keys]))
+    crossed = [seq for seq, _, source, _ in rows if names.text(source) == CROSS_DOMAIN]
+    events = {written.seq: written.event for written in written_at(reader, names, crossed)}
+    found: dict[tuple[Identifier, str], None] = {}
+    done = set()  # most entries of a busy profile are page views that say the same
+    for seq, site, _, packed in rows:
+        if seq in events:
+            found.update(dict.fromkeys(places(events[seq])))
+        elif (site, packed) not in done:
+            done.add((site, packed))
+            identifiers = unpack_identifiers(packed, names.text)
+            found.update(dict.fromkeys((identifier, names.text(site)) for identifier in identifiers))
+    return list(found)
 
 
 def written_at(reader: Reader, names: Names, positions: Sequence[int]) -> list[Written]:

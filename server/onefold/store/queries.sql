@@ -77,6 +77,9 @@ insert into ledger (seq, at, kind, journal_seq, body) values {int int int int te
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
 from (values {int}) v cross join journal j where j.profile = v.column1
 
+-- places_of: journal_profile
+select j.seq, j.site, j.source, j.identifiers from (values {int}) v cross join journal j where j.profile = v.column1
+
 -- journal_at: primary key of journal
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
 from (values {int}) v cross join journal j where j.seq = v.column1

@@ -36,9 +36,10 @@ class _Connection:
     def ask(self, name: str, parameters: Sequence[Any]) -> list[Row]:
         return self.raw.execute(with_rows(name), parameters).fetchall()
 
-    def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> Iterator[Row]:
-        for size, values in padded(rows):
-            yield from self.raw.execute(with_rows(name, size), values).fetchall()
+    def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
+        if len(rows) == 1:
+            return self.raw.execute(with_rows(name, 1), rows[0]).fetchall()
+        return [row for size, values in padded(rows) for row in self.raw.execute(with_rows(name, size), values)]
 
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         for size, values in padded(rows):
