@@ -242,9 +242,9 @@ export const startSensor = (options, win, cross) => {
     on,
     consent: (stated) => decide(stated, true),
     uid: () => (mayStore(current()) ? uid.get() : null),
-    decorate: async (url) => (await (await decorator)?.(url)) ?? url,
   };
   for (const name in api) api[name] = harmless(name, api[name]);
+  api.decorate = async (url) => (await (await decorator)?.(url)) ?? url;
 
   win.addEventListener('pagehide', delivery.leave);
   win.addEventListener('online', delivery.wake);

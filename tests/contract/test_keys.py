@@ -129,9 +129,9 @@ def test_the_database_is_asked_once_in_a_while_and_written_once_an_hour(
 
 
 def _counted(name: str, method: Any, asked: list[str]) -> Any:
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **options: Any) -> Any:
         asked.append(name)
-        return method(*arguments)
+        return method(*arguments, **options)
 
     return counted
 

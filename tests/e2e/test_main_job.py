@@ -181,14 +181,15 @@ def test_a_link_sent_by_hand_without_consent_is_refused(visitor: Visitor, endpoi
 
 
 def test_before_any_choice_nothing_is_sent_or_stored(visitor: Visitor) -> None:
-    """Until the visitor chooses, the script is loaded and that is all; what happened last leaves once they allow it."""
+    """Until the visitor chooses, scripts are loaded and that is all; what happened last leaves once they allow it."""
     visitor.open("brand-a")
     visitor.open("brand-a", ITEMS["brand-a"])
     visitor.fill("brand-a", "checkout", email="undecided@example.com", first_name="Ursulina", last_name="Undecided")
     visitor.browser.wait("return document.querySelector('.notice') && window.onefold.version")
     visitor.browser.run("window.held = onefold('link', {email: 'undecided@example.com'}); return 1")
     assert {(one.method, one.url) for one in visitor.to_endpoint()} == {
-        ("GET", f"{visitor.endpoint.origin}/onefold.js")
+        ("GET", f"{visitor.endpoint.origin}/onefold.js"),
+        ("GET", f"{visitor.endpoint.origin}/onefold.links.v1.mjs"),
     }
     assert visitor.kept() == {"demo_session"}
     visitor.choose("T1")

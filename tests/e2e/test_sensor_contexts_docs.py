@@ -175,6 +175,7 @@ SAID = """window.said = [];
     : JSON.stringify(word).replace(/"(\\w+)":/g, '$1: ').replaceAll('"', "'").replaceAll(',', ', ');
   console.debug = (...words) => said.push(words.map(shown).join(' '));"""
 LINKING = "onefold('link', {email: 'a@b.example'})"
+PARTNERS, DECORATING = 'data-domains="brand-b.example"', "onefold('decorate', 'https://brand-b.example/')"
 TRACES: dict[str, tuple[str, str, int]] = {
     "consent {tier: 'T1', …}": ('data-consent="manual"', "onefold('consent', 'T1')", 202),
     "link {sent: true}": ("", LINKING, 202),
@@ -186,6 +187,16 @@ TRACES: dict[str, tuple[str, str, int]] = {
     "link {sent: false, reason: 'queued'}": ("", LINKING, 503),
     "link {sent: false, reason: 'reset'}": ('data-consent="manual"', f"{LINKING}; onefold('reset')", 202),
     "dropped {…, reason: 'origin_not_allowed'}": ("", LINKING, 403),
+    "decorate {…, decorated: true}": (PARTNERS, DECORATING, 201),
+    "decorate {…, reason: 'consent'}": (
+        f'{PARTNERS} data-consent="manual"',
+        f"onefold('consent', 'T2'); {DECORATING}",
+        201,
+    ),
+    "decorate {…, reason: 'audience_mismatch'}": (PARTNERS, DECORATING, 409),
+    "redeem {linked: true…}": ("", "", 202),
+    "redeem {…, reason: 'referrer_mismatch'}": ("", "", 409),
+    "redeem {…, reason: 'token_used'}": ("", "", 410),
     "reset f81d4fae-…": ("", "onefold('reset')", 202),
 }
 
@@ -200,7 +211,13 @@ def test_the_console_says_what_the_guide_shows(site: Site, browser: Browser, tra
     """In the situation that a line is about, the console has that line."""
     attributes, script, status = TRACES[trace]
     site.answer = lambda _received: status
-    visit(site, browser, f"data-debug {attributes}", before=SAID)
+    site.tell = lambda _received: {
+        "token": "t",
+        "expires_in": 120,
+        "code": "".join(re.findall(r"reason: '(\w+)'", trace)),
+    }
+    at = "/?_uiaf_token=t" if trace.startswith("redeem") else "/"
+    visit(site, browser, f"data-debug {attributes}", before=SAID, at=at)
     browser.run(script)
     pattern = re.escape("[onefold] " + trace.replace("f81d4fae-", "")).replace("…", ".*")
     until(lambda: any(re.fullmatch(pattern, line) for line in browser.run("return said")))
