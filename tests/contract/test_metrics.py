@@ -101,6 +101,11 @@ def test_the_token_may_be_a_user_name(browser: FlaskClient, config: Config) -> N
     assert browser.get("/metrics", headers={"Authorization": f"Basic {basic}"}).status_code == 200
 
 
+def test_the_token_is_no_user_name_of_another_scheme(browser: FlaskClient, config: Config) -> None:
+    digest = {"Authorization": f'Digest username="{token_of(config)}"'}
+    assert problem(browser.get("/metrics", headers=digest)) == (401, "unauthenticated")
+
+
 def test_secrets_from_the_environment_need_no_token_and_then_nobody_may_read(tmp_path: Path) -> None:
     given = {"ONEFOLD_ID_SECRET": "i" * 32, "ONEFOLD_TOKEN_KEYS": "k" * 32}
     assert load_secrets(tmp_path / "none", (), given).metrics_token == b""

@@ -26,7 +26,10 @@ def needs(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def guard(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            key = state().keys.recognise(_presented(), now_ms())
+            shown = presented()
+            if not shown:
+                raise OnefoldError("unauthenticated", "Send a secret key: Authorization: Bearer ofk_….")
+            key = state().keys.recognise(shown, now_ms())
             if not allows(key.scopes, scope):
                 raise OnefoldError("scope_missing", f"This key may not {scope}; create one with --scope {scope}.")
             return view(*args, **kwargs)
@@ -42,12 +45,9 @@ def keep_private(response: Response) -> Response:
     return response
 
 
-def _presented() -> str:
-    """The key of this request: a bearer token, or the user name of Basic with any password. Raises
-    `unauthenticated`.
+def presented() -> str:
+    """The secret that this request shows: a bearer token, or the user name of Basic with any password. Empty where it
+    shows none.
     """
     given = request.authorization or Authorization("none")
-    key = {"bearer": given.token, "basic": given.username}.get(given.type)
-    if not key:
-        raise OnefoldError("unauthenticated", "Send a secret key: Authorization: Bearer ofk_….")
-    return key
+    return {"bearer": given.token, "basic": given.username}.get(given.type) or ""

@@ -2,9 +2,10 @@
 
 import hmac
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from onefold.errors import OnefoldError
+from onefold.web.backend import presented
 from onefold.web.state import as_json, state
 
 blueprint = Blueprint("health", __name__)
@@ -36,11 +37,6 @@ def measured() -> Response:
 
 
 def _check_token(token: bytes) -> None:
-    """Whoever asks must show the token, wherever they are: behind a proxy on this machine everybody is on this machine.
-
-    It comes as a bearer token, or as the user name of Basic.
-    """
-    sent = request.authorization
-    shown = "" if sent is None else sent.token or sent.parameters.get("username") or ""
-    if not token or not hmac.compare_digest(token, shown.encode()):
+    """Whoever asks must show the token, wherever they are: behind a proxy here, everybody is on this machine."""
+    if not token or not hmac.compare_digest(token, presented().encode()):
         raise OnefoldError("unauthenticated", "Send the metrics_token of the secrets as Authorization: Bearer.")
