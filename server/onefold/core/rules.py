@@ -105,6 +105,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         rule = self.rule(sent.type)
         return sent if rule is None else Identifier(rule.name, rule.canonical(sent.value))
 
+    def fault(self, identifier: Identifier) -> str | None:
+        """Why a canonical identifier cannot be linked: its rule's code, `unknown_identifier_type`, or None."""
+        rule = self.rule(identifier.type)
+        return "unknown_identifier_type" if rule is None else rule.fault(identifier.value)
+
     def rule_of(self, name: str) -> TypeRule:
         """The rule of a type already in the graph. A type the rules no longer declare behaves as an undeclared one."""
         return self.rule(name) or TypeRule(name=name, priority=_UNDECLARED_PRIORITY, limit=5)

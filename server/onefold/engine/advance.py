@@ -53,15 +53,16 @@ class Advanced(msgspec.Struct, frozen=True):
     entries: list[Entry]
 
 
-def assertion_event(said: Assertion, event_id: str, now: int) -> Event:
-    """The journal's form of an assertion."""
-    body: dict[str, Any] = {"assert": said.kind, "author": said.author, "reason": said.reason}
+def operator_event(
+    kind: str, event_id: str, now: int, body: dict[str, Any], identifiers: tuple[Identifier, ...] = ()
+) -> Event:
+    """A journal entry that an operator made, or the endpoint for its operator. `now` is in ms."""
     return Event(
         event_id=event_id,
-        kind=ASSERTION,
+        kind=kind,
         ts=now,
         received_at=now,
-        identifiers=said.identifiers,
+        identifiers=identifiers,
         tier="T0",
         source=OPERATOR,
         verified=True,
@@ -69,19 +70,15 @@ def assertion_event(said: Assertion, event_id: str, now: int) -> Event:
     )
 
 
+def assertion_event(said: Assertion, event_id: str, now: int) -> Event:
+    """The journal's form of an assertion."""
+    body = {"assert": said.kind, "author": said.author, "reason": said.reason}
+    return operator_event(ASSERTION, event_id, now, body, said.identifiers)
+
+
 def reconciled_event(seq: int, answered: Event, fallback: str, now: int) -> Event:
     """The journal's note that the event at position `seq` was answered with a fallback id. It repeats no identifier."""
-    return Event(
-        event_id=RECONCILED_PREFIX + answered.event_id,
-        kind=RECONCILED,
-        ts=now,
-        received_at=now,
-        identifiers=(),
-        tier="T0",
-        source=OPERATOR,
-        verified=True,
-        body={"entry": seq, "fallback": fallback},
-    )
+    return operator_event(RECONCILED, RECONCILED_PREFIX + answered.event_id, now, {"entry": seq, "fallback": fallback})
 
 
 def assertion_of(event: Event) -> Assertion:

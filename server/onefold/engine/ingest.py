@@ -15,7 +15,7 @@ import structlog
 from onefold.core.assertions import Assertion, Assertions
 from onefold.core.consent import Permitted
 from onefold.core.decision import Decision
-from onefold.core.event import BROWSER_SOURCES, OPERATOR, Event
+from onefold.core.event import BROWSER_SOURCES, Event
 from onefold.core.graph import Graph, NotLoaded
 from onefold.core.heal import Past
 from onefold.core.identifiers import Identifier, profile_id, stand_in
@@ -28,6 +28,7 @@ from onefold.engine.advance import (
     Advanced,
     assertion_event,
     assertion_of,
+    operator_event,
     reconciled_event,
 )
 from onefold.engine.groupcommit import GroupCommit, Overdue
@@ -115,6 +116,11 @@ class Ingest:
         """The most identifiers of any profile that could have changed since this process began."""
         self.store_away = False
         """Whether the last commit failed or is overdue; nobody waits for the store then, until it has shown itself."""
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force, as far as this process has heard."""
+        return self._rules
 
     def take(self, events: Sequence[Permitted]) -> list[Taken]:
         """Resolve and store events in order; returns once they are durable.
@@ -278,9 +284,7 @@ class Ingest:
 def _check(said: Assertion, rules: Rules) -> None:
     """Refuse what is no identifier before it is journaled: an address where its hash belongs, for one."""
     for identifier in said.identifiers:
-        rule = rules.rule(identifier.type)
-        code = "unknown_identifier_type" if rule is None else rule.fault(identifier.value)
-        if code is not None:
+        if (code := rules.fault(identifier)) is not None:
             raise OnefoldError(code, f"{said.kind}: {PROBLEMS[code][1]}.")
     if said.a == said.b:
         raise OnefoldError("conflict", f"{said.kind}: name two different identifiers.")
@@ -378,17 +382,7 @@ class _Batch:
     def note_rules(self, document: Mapping[str, Any], now: int) -> None:
         """Journal other rules."""
         (seq,) = self._tx.take_positions(1)
-        event = Event(
-            event_id=str(uuid.uuid4()),
-            kind=RULES_CHANGED,
-            ts=now,
-            received_at=now,
-            identifiers=(),
-            tier="T0",
-            source=OPERATOR,
-            verified=True,
-            body={"rules": document},
-        )
+        event = operator_event(RULES_CHANGED, str(uuid.uuid4()), now, {"rules": document})
         self._write(seq, event, Decision("recorded"), [])
         self._save()
 
