@@ -1,6 +1,6 @@
 """The server plane, /api/v1: what back ends with a secret key may send and ask. One view for each request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, request
@@ -36,29 +36,23 @@ def take_events() -> Response:
     """Take one event or an array of events, and say which profile each of them belongs to."""
     check_media_type(request.mimetype)
     received_at = now_ms()
-    checked = [_check(raw, received_at) for raw in uiaf.split(request.get_data(cache=False))]
+    sites = {site.id: site for site in state().config.sites}
+    checked = [_check(raw, received_at, sites) for raw in uiaf.split(request.get_data(cache=False))]
     answers = events.take(state().ingest, [item for item, _ in checked])
     for answer, (_, unused) in zip(answers, checked, strict=True):
         answer.dropped += [events.dropped(item.code, f"traits.{item.trait}", item.detail) for item in unused]
     return _respond(answers)
 
 
-def _check(raw: Any, received_at: int) -> tuple[Permitted | Rejected, tuple[Unused, ...]]:
+def _check(raw: Any, received_at: int, sites: Mapping[str, Site]) -> tuple[Permitted | Rejected, tuple[Unused, ...]]:
     """Parse and gate one event; the traits that were of no use come with it."""
     try:
-        received = backend.parse(raw, received_at, _sites(), state().secrets.hash_salt)
+        received = backend.parse(raw, received_at, sites, state().secrets.hash_salt)
     except OnefoldError as error:
         return Rejected(error), ()
-    return events.check(received.event, _policy(received.event.site)), received.unused
-
-
-def _sites() -> dict[str, Site]:
-    return {site.id: site for site in state().config.sites}
-
-
-def _policy(site: str) -> Policy:
-    """What the site decided about consent. An event about no site has no exceptions."""
-    return policy_of(_sites()[site]) if site else Policy()
+    site = received.event.site
+    policy = policy_of(sites[site]) if site else Policy()  # an event about no site has no exceptions
+    return events.check(received.event, policy), received.unused
 
 
 def _respond(answers: Sequence[Answer]) -> Response:

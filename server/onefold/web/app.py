@@ -39,7 +39,7 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     budget_ms = config.store.commit_budget_ms
     ingest = Ingest(database, rules, secrets.id_secret, spool=spool, budget_ms=budget_ms, watch=metrics)
     ingest.adopt(config.rules, now_ms())
-    state = app.extensions["onefold"] = State(config, rules, secrets, database, ingest, spool, metrics)
+    state = app.extensions["onefold"] = State(config, secrets, database, ingest, spool, metrics)
     problems.register(app)
     for blueprint in (api.blueprint, collect.blueprint, tokens.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)

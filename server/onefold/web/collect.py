@@ -83,8 +83,7 @@ def _answer(environ: Environ, origin: str | None, state: State) -> Reply:
         site = site_of(origin, state.config)
         return _respond(site, environ["HTTP_ORIGIN"], _take(environ, site, state), state)
     except OnefoldError as error:
-        known = state.config.site_of(origin)
-        state.turn_away("" if known is None else known.id, "request", error.code, error.detail)
+        state.note_refused(origin, "request", error)
         return problem(error)
     except Exception as error:
         return answer_to(error)

@@ -15,6 +15,7 @@ from onefold.engine.keys import KeyRing
 from onefold.engine.reconcile import Reconciler
 from onefold.engine.spool import Spool
 from onefold.engine.tokens import TokenDesk
+from onefold.errors import OnefoldError
 from onefold.store.database import Database
 from onefold.web.events import Answer
 from onefold.web.limits import TokenLimits
@@ -39,7 +40,6 @@ class State:
     def __init__(
         self,
         config: Config,
-        rules: Rules,
         secrets: Secrets,
         database: Database,
         ingest: Ingest,
@@ -47,7 +47,6 @@ class State:
         metrics: Metrics,
     ) -> None:
         self.config = config
-        self.rules = rules
         self.secrets = secrets
         self.database = database
         self.ingest = ingest
@@ -58,6 +57,11 @@ class State:
         self.metrics = metrics
         self.reconciler = Reconciler(ingest, spool, lambda: metrics.look(ingest, spool))
         self.turned_away: deque[Turned] = deque(maxlen=50)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force."""
+        return self.ingest.rules
 
     def close(self) -> None:
         """Finish what was taken, and let go of the spool and the database."""
@@ -71,6 +75,11 @@ class State:
         """Remember a refusal for the live page."""
         self.turned_away.append(Turned(now_ms(), site, kind, code, detail))
         self.metrics.refused(code)
+
+    def note_refused(self, origin: str | None, kind: str, error: OnefoldError) -> None:
+        """Remember a request of a page that was refused as a whole."""
+        site = self.config.site_of(origin)
+        self.turn_away("" if site is None else site.id, kind, error.code, error.detail)
 
     def note_refusals(self, site: str, answers: Iterable[Answer]) -> None:
         """Remember the events of a request that were refused."""

@@ -9,14 +9,14 @@ from flask import Blueprint, request
 from werkzeug import Response
 
 from onefold.config import Site
-from onefold.core.consent import Permitted, Refused, gate
+from onefold.core.consent import Permitted
 from onefold.core.event import Event
 from onefold.core.redact import TOKEN_PARAM
 from onefold.core.tokens import NONCE_BYTES, Record, check_redeemable, event_id_of, linked, open_token, sign_token
 from onefold.errors import PROBLEMS, OnefoldError
 from onefold.intake.tokens import MAX_BODY_BYTES, parse_minting, parse_redeeming
 from onefold.web.browser import allow_origin, check_media_type, policy_of, preflight, sends_gpc, site_of_request
-from onefold.web.events import error_of
+from onefold.web.events import Rejected, check, error_of
 from onefold.web.state import as_json, now_ms, state
 
 blueprint = Blueprint("tokens", __name__)
@@ -47,8 +47,7 @@ def _answered(answer: Callable[[Site], Response]) -> Response:
     try:
         response = answer(site_of_request())
     except OnefoldError as error:
-        site = state().config.site_of(request.headers.get("Origin"))
-        state().turn_away("" if site is None else site.id, "token", error.code, error.detail)
+        state().note_refused(request.headers.get("Origin"), "token", error)
         raise
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -121,18 +120,17 @@ def _permitted(event: Event, site: Site, gpc: bool = False) -> Event:
 
 
 def _gated(event: Event, site: Site, gpc: bool = False) -> Permitted:
-    passed = gate(event, policy_of(site), gpc)
-    if isinstance(passed, Refused):
-        raise OnefoldError(passed.code, passed.detail)
+    passed = check(event, policy_of(site), gpc)
+    if isinstance(passed, Rejected):
+        raise passed.error
     return passed
 
 
 def _uid(event: Event) -> str:
     """The event's uid, if the rules can link it: a token for another would be used up for nothing."""
     sent = event.identifiers[0]
-    rule = state().rules.rule(sent.type)
-    code = "unknown_identifier_type" if rule is None else rule.fault(rule.canonical(sent.value))
-    if code is not None:
+    rules = state().rules
+    if (code := rules.fault(rules.canonical(sent))) is not None:
         raise OnefoldError(code, f"{PROBLEMS[code][1]}.", "identity.uid")
     return sent.value
 
