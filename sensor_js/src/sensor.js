@@ -17,7 +17,7 @@ import { createSession } from './session.js';
 import { attempt, createStore } from './storage.js';
 import { createUid } from './uid.js';
 import { clickIds, pageUrl } from './url.js';
-import { uuid } from './uuid.js';
+import { eventId, uuid } from './uuid.js';
 
 /**
  * @typedef {object} Options
@@ -115,7 +115,7 @@ export const startSensor = (options, win, cross) => {
     const advertise = mayAdvertise(known);
     const url = pageUrl(location, advertise);
     const clicks = advertise ? clickIds(location, cookies.get) : {};
-    return buildEvent(name, mint(), identity, known, url, clicks, link);
+    return buildEvent(name, eventId(mint()), identity, known, url, clicks, link);
   };
 
   /**

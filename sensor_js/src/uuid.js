@@ -1,7 +1,7 @@
-// Random identifiers (RFC 9562, version 4).
+// Identifiers as RFC 9562 has them: random ones, and those of events.
 
 /**
- * crypto.randomUUID is missing on http pages; getRandomValues is everywhere.
+ * Version 4. crypto.randomUUID is missing on http pages; getRandomValues is everywhere.
  * @param {Crypto} crypto
  */
 export const uuid = (crypto) => {
@@ -11,3 +11,11 @@ export const uuid = (crypto) => {
     (+slot ^ (random[at] & (15 >> (+slot / 4)))).toString(16),
   );
 };
+
+/**
+ * Version 7: 48 bits of milliseconds since 1970, and random ones. Ids that begin with the time come to the endpoint
+ * in order, or nearly, so that its index of them grows at its end.
+ * @param {string} random a UUID of version 4
+ */
+export const eventId = (random) =>
+  Date.now().toString(16).padStart(12, '0').replace(/.{8}/, '$&-') + '-7' + random.slice(15);

@@ -23,7 +23,7 @@ import { sha256 } from '../src/sha256.js';
 import { createStore } from '../src/storage.js';
 import { createUid } from '../src/uid.js';
 import { clickIds, pageUrl } from '../src/url.js';
-import { uuid } from '../src/uuid.js';
+import { eventId, uuid } from '../src/uuid.js';
 import { VERSION } from '../src/version.js';
 import { limitPlans } from '../tools/limit-plans.mjs';
 
@@ -224,6 +224,16 @@ test('a UUID is of version 4 and never the same', () => {
   const made = Array.from({ length: 500 }, () => uuid(webcrypto));
   for (const one of made) assert.match(one, form);
   assert.equal(new Set(made).size, made.length);
+});
+
+test('an id of an event is of version 7: it begins with the time, so that later ones sort after it', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 0x17f22e279b0 });
+  const form = /^017f22e2-79b0-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
+  const made = Array.from({ length: 500 }, () => eventId(uuid(webcrypto)));
+  for (const one of made) assert.match(one, form);
+  assert.equal(new Set(made).size, made.length);
+  t.mock.timers.tick(1);
+  assert.ok(eventId(uuid(webcrypto)) > made.sort()[made.length - 1]);
 });
 
 test('a person keeps hashes and the names of what was ignored, not its values', () => {
