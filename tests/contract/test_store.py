@@ -38,7 +38,7 @@ from onefold.store.sql import QUERIES, with_arrays, with_rows
 from support import pictures
 from support.memory import Memory
 from support.stores import NewDatabase, path_of
-from support.streams import SECRET, make_event, permitted, rules, streams
+from support.streams import HOUR, SECRET, make_event, permitted, rules, streams
 
 LOOSE: Final = Rules(types=default_rules().types, by_name=default_rules().by_name)
 
@@ -252,6 +252,19 @@ def test_a_batch_takes_a_number_of_statements_that_does_not_grow_with_it(
             writes[size] = heads.count("insert") + heads.count("delete") + heads.count("update")
     assert reads[200] <= reads[10] + 2
     assert writes[200] <= writes[10] + 1
+
+
+def test_what_is_only_seen_again_leaves_the_indexes_of_identifiers_alone(
+    database: Database, statements: list[str]
+) -> None:
+    ingest = Ingest(database, LOOSE, SECRET)
+    ingest.take([permitted(make_event("1", "customer_id:ann", "uid:1"))])
+    statements.clear()
+    ingest.take([permitted(make_event("2", "customer_id:ann", "uid:1", ts=HOUR))])
+    (profile,) = pictures.of_store(database)["profiles"].values()
+    assert [seen[1] for seen in profile["members"].values()] == [HOUR, HOUR]
+    assert "set last_seen = v.column3 from" in "".join(statements)
+    assert not any("into identifier" in text for text in statements)
 
 
 TEXTS: Final = (

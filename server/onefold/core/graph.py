@@ -80,7 +80,8 @@ class Graph:
     """Identifiers, the profiles that own them, and who shares what.
 
     What `apply` changes is collected in `changed_nodes`, `changed_profiles` and `changed_shares` (linked or no
-    longer), for whoever saves it; call `saved` afterwards.
+    longer), for whoever saves it; call `saved` afterwards. `seen_nodes` were seen again: where that is all that
+    happened to them, they are not among the changed ones.
     """
 
     def __init__(self, secret: bytes, complete: bool = True, assertions: Assertions | None = None) -> None:
@@ -91,6 +92,7 @@ class Graph:
         self.is_foreign: Callable[[Identifier], bool] = _nothing_is_foreign
         self.nodes: dict[Identifier, Node | None] = {}
         self.profiles: dict[int, Profile] = {}
+        self.seen_nodes: dict[Identifier, Node] = {}
         self.changed_nodes: dict[Identifier, Node] = {}
         self.changed_profiles: dict[int, Profile] = {}
         self.changed_shares: dict[tuple[Identifier, int], bool] = {}
@@ -111,6 +113,7 @@ class Graph:
 
     def saved(self) -> None:
         """Forget what changed: it has been saved, or nobody will."""
+        self.seen_nodes.clear()
         self.changed_nodes.clear()
         self.changed_profiles.clear()
         self.changed_shares.clear()
@@ -146,7 +149,7 @@ class Graph:
         node = self.nodes.get(identifier)
         if node is not None and ts - node.last_seen >= LAST_SEEN_GRAIN_MS:
             node.last_seen = ts
-            self.changed_nodes[identifier] = node
+            self.seen_nodes[identifier] = node
 
     def touched(self, identifier: Identifier, event: Event) -> Node:
         """The node of an identifier that is about to change, made when it is unseen."""

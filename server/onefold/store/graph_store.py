@@ -77,7 +77,10 @@ def _adopt(graph: Graph, node: Node) -> None:
 
 def save_graph(tx: Transaction, names: Names, graph: Graph) -> None:
     """Write everything that changed in the working set."""
-    tx.write("save_identifiers", [_identifier_row(node, names) for node in graph.changed_nodes.values()])
+    changed = graph.changed_nodes
+    seen = [node for identifier, node in graph.seen_nodes.items() if identifier not in changed]
+    tx.write("save_last_seen", [_last_seen_row(node, names) for node in seen])
+    tx.write("save_identifiers", [_identifier_row(node, names) for node in changed.values()])
     tx.write("save_profiles", [_profile_row(profile) for profile in graph.changed_profiles.values()])
     links = {True: [], False: []}  # type: dict[bool, list[tuple[Any, ...]]]
     for (identifier, key), linked in graph.changed_shares.items():
@@ -232,6 +235,10 @@ def _identifier_row(node: Node, names: Names) -> tuple[Any, ...]:
         TIERS.index(node.tier),
         int(node.verified),
     )
+
+
+def _last_seen_row(node: Node, names: Names) -> tuple[Any, ...]:
+    return names.id(node.identifier.type), pack_text(node.identifier.value), node.last_seen
 
 
 def _profile(row: Row) -> Profile:

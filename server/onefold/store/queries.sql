@@ -55,6 +55,9 @@ on conflict (type, value) do update set owner = excluded.owner, shared = exclude
   linked_by = excluded.linked_by, linked_at = excluded.linked_at, first_seen = excluded.first_seen, last_seen = excluded.last_seen,
   source = excluded.source, tier = excluded.tier, verified = excluded.verified
 
+-- save_last_seen: primary key of identifier; names no indexed column, because SQLite writes the index entries of those it sets anew
+update identifier set last_seen = v.column3 from (values {int bytes int}) v where type = v.column1 and value = v.column2
+
 -- save_profiles: primary key of profile
 insert into profile (key, id, created_at, merged_into, merged_at, merged_by) values {int bytes int int int int}
 on conflict (key) do update set merged_into = excluded.merged_into, merged_at = excluded.merged_at, merged_by = excluded.merged_by
