@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 import psycopg
@@ -15,7 +16,7 @@ from onefold.core.rules import default_rules
 from onefold.engine.ingest import Ingest
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store.arrays import packed, register
-from onefold.store.database import Database
+from onefold.store.database import Contended, Database
 from support import pictures
 from support.postgres import QUICK, Server, postgres_server
 from support.streams import SECRET, make_event, permitted
@@ -27,6 +28,13 @@ def server() -> Iterator[Server]:
     with postgres_server() as running:
         running.run("create database onefold")
         yield running
+
+
+def migrated(server: Server) -> Database:
+    """A database of ours on the server."""
+    database = Database(server.url("onefold"))
+    database.migrate()
+    return database
 
 
 NAMES: Final[list[Any]] = [
@@ -72,8 +80,7 @@ def test_asking_a_database_without_our_schema_exits_with_3_and_makes_none(server
 
 
 def test_connections_come_back_with_the_server(server: Server) -> None:
-    database = Database(server.url("onefold"))
-    database.migrate()
+    database = migrated(server)
     ingest = Ingest(database, default_rules(), SECRET)
 
     def take(name: str) -> None:
@@ -89,6 +96,41 @@ def test_connections_come_back_with_the_server(server: Server) -> None:
     take("3")
     assert [written.event.event_id for written in pictures.journal(database)] == ["1", "3"]
     database.close()
+
+
+def sessions(server: Server, what: str) -> list[Any]:
+    """Something of each session that we have on the server."""
+    with psycopg.connect(server.url()) as connection:
+        asked = f"select {what} from pg_stat_activity where application_name = 'onefold' order by 1"
+        return [found for (found,) in connection.execute(asked.encode())]
+
+
+def test_a_session_that_the_server_ended_while_it_was_idle_is_not_used_again(server: Server) -> None:
+    with closing(migrated(server)) as database:
+        for name in "123":
+            Ingest(database, default_rules(), SECRET).take([permitted(make_event(name, "uid:1"))])
+            assert sessions(server, "pg_terminate_backend(pid, 5000)") == [True]
+
+
+def test_while_we_have_the_answer_the_server_counts_the_time_that_a_transaction_is_idle(server: Server) -> None:
+    with closing(migrated(server)) as database, database.transaction(alone=False) as tx:
+        tx.one("ping")
+        assert sessions(server, "state") == ["idle in transaction"]
+
+
+def test_what_a_write_fails_with_is_raised_at_the_end_and_nothing_of_the_transaction_stays(server: Server) -> None:
+    """Nobody waits for a write, and the statements behind it fail for another reason: that it failed."""
+
+    def write(database: Database) -> None:
+        with database.transaction(alone=False) as tx:
+            tx.write("add_assertion", [(7,), (7,)])
+            tx.run("meta_set", "a", "b")
+
+    with closing(migrated(server)) as database:
+        with pytest.raises(Contended):
+            write(database)
+        with database.snapshot() as reader:
+            assert (reader.last("last_assertion_seq"), reader.one("meta_get", "a")) == (0, None)
 
 
 def test_a_batch_for_whose_locks_the_server_has_no_room_is_taken_alone() -> None:

@@ -3,10 +3,15 @@
 Writers agree by advisory locks that end with their transactions: one that all of them share, which whoever has to be
 alone takes whole; one for each identifier or profile that a batch reads; and one for the end of the ledger.
 Why, and why not row locks: docs/decisions/0021.
+
+Statements are sent in pipeline mode: one whose answer nobody needs, a write or the commit, is not waited for, and the
+server works on it meanwhile. What it fails with is raised by the next question, or by the end of the transaction.
 """
 
+import logging
+import select
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
@@ -49,6 +54,8 @@ _READER_SETTINGS: Final = _SESSION + "set plan_cache_mode = force_custom_plan"
 _READ: Final = "begin isolation level repeatable read read only"
 _WRITE: Final = "begin isolation level read committed read write"
 
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what goes wrong is raised, and logged without its values
+
 _ALL_LOCK: Final = 0x6F6E65666F6C6400  # "onefold" and a number, among whatever else the database's users lock
 _LEDGER_LOCK: Final = _ALL_LOCK + 1
 _MIGRATION_LOCK: Final = _ALL_LOCK + 2
@@ -66,43 +73,52 @@ _UNAVAILABLE: Final = (
 class _Connection:
     """A connection inside a transaction."""
 
-    def __init__(self, driver: "Postgres", raw: Raw, alone: bool) -> None:
+    def __init__(self, driver: "Postgres", raw: Raw, pipeline: psycopg.Pipeline, alone: bool) -> None:
         self.alone = alone
         self.interned = raw.interned
         self._driver = driver
-        self._cursor = raw.cursor(binary=True)
+        self._raw = raw
+        self._pipeline = pipeline
 
     def ask(self, name: str, parameters: Sequence[Any]) -> list[Row]:
-        return self._cursor.execute(with_arrays(name), parameters).fetchall()
+        return self._answer(with_arrays(name), parameters)
 
     def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
         return self.ask(name, _columns(name, rows))
 
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._cursor.execute(with_arrays(name), _columns(name, rows))
+        self._run(with_arrays(name), _columns(name, rows))
 
     def write_each(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._cursor.executemany(with_arrays(name), rows)
+        self._raw.cursor(binary=True).executemany(with_arrays(name), rows)
 
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         self._driver.write_apart(name, parameters)
 
     def lock(self, keys: Sequence[int]) -> None:
-        self._cursor.execute(
-            "select pg_advisory_xact_lock(key) from unnest(%s::bigint[]) key", [arrays.packed("int", keys)]
-        )
+        self._run("select pg_advisory_xact_lock(key) from unnest(%s::bigint[]) key", [arrays.packed("int", keys)])
 
     def take_positions(self, count: int) -> Sequence[int]:
-        self._cursor.execute("select nextval('journal_position') from generate_series(1, %s)", [count])
-        return [position for (position,) in self._cursor.fetchall()]
+        taken = self._answer("select nextval('journal_position') from generate_series(1, %s)", [count])
+        return [position for (position,) in taken]
 
     def stand_in_ledger_line(self) -> None:
-        self._cursor.execute("select pg_advisory_xact_lock(%s)", [_LEDGER_LOCK])
+        self._run("select pg_advisory_xact_lock(%s)", [_LEDGER_LOCK])
 
     def begin_writing(self) -> None:
         """Write alone or beside others."""
         shared = "" if self.alone else "_shared"
-        self._cursor.execute(f"select pg_advisory_xact_lock{shared}(%s)", [_ALL_LOCK])
+        self._run(f"select pg_advisory_xact_lock{shared}(%s)", [_ALL_LOCK])
+
+    def _answer(self, text: str, parameters: Sequence[Any]) -> list[Row]:
+        """Ask, and wait; with a sync, for only then does the server see that the transaction is idle from here on."""
+        cursor = self._run(text, parameters)
+        self._pipeline.sync()
+        return cursor.fetchall()
+
+    def _run(self, text: str, parameters: Sequence[Any]) -> psycopg.Cursor[Row]:
+        """Send a statement. Each has a cursor of its own, because its answer may come after the next was sent."""
+        return self._raw.cursor(binary=True).execute(text, parameters)
 
 
 def _columns(name: str, rows: Sequence[Sequence[Any]]) -> list[bytes]:
@@ -124,30 +140,28 @@ class Postgres:
 
     def exists(self) -> bool:
         """Whether the database has our schema."""
-        with _as_unavailable(), self._lent(self._readers, _READER_SETTINGS, _READ) as raw:
+        with _as_unavailable(), self._lent(self._readers, _READER_SETTINGS, _READ) as (raw, _):
             row = raw.execute("select to_regclass('journal') is not null").fetchone()
             return row is not None and bool(row[0])
 
     @contextmanager
     def writing(self, alone: bool) -> Iterator[_Connection]:
         """A write transaction."""
-        with _as_unavailable(), _as_contended(alone), self._lent(self._writers, WRITER_SETTINGS, _WRITE) as raw:
-            connection = _Connection(self, raw, alone)
+        with _as_unavailable(), _as_contended(alone), self._lent(self._writers, WRITER_SETTINGS, _WRITE) as lent:
+            connection = _Connection(self, *lent, alone)
             connection.begin_writing()
             yield connection
-            raw.execute("commit")
 
     @contextmanager
     def reading(self) -> Iterator[_Connection]:
         """A consistent view, on a connection of its own."""
-        with _as_unavailable(), self._lent(self._readers, _READER_SETTINGS, _READ) as raw:
-            yield _Connection(self, raw, alone=False)
+        with _as_unavailable(), self._lent(self._readers, _READER_SETTINGS, _READ) as lent:
+            yield _Connection(self, *lent, alone=False)
 
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         """Run one statement in a transaction of its own."""
-        with self._lent(self._writers, WRITER_SETTINGS, _WRITE) as raw:
+        with self._lent(self._writers, WRITER_SETTINGS, _WRITE) as (raw, _):
             raw.execute(with_arrays(name), parameters)
-            raw.execute("commit")
 
     def connect(self) -> Raw:
         """A connection for migrations, which come one at a time: it holds a lock until it is closed."""
@@ -165,20 +179,22 @@ class Postgres:
                 idle.pop().close()
 
     @contextmanager
-    def _lent(self, idle: list[Raw], session: str, begin: str) -> Iterator[Raw]:
-        """A connection with a transaction begun on it. One that broke is not kept."""
-        raw = _begun(idle, begin) or self._new(session, begin)
+    def _lent(self, idle: list[Raw], session: str, begin: str) -> Iterator[tuple[Raw, psycopg.Pipeline]]:
+        """A connection inside a transaction, which is committed at the end and rolled back on any exception."""
+        raw = _kept(idle) or self._new(session)
         try:
-            yield raw
+            with raw.pipeline() as pipeline:
+                raw.execute(begin)
+                yield raw, pipeline
+                raw.execute("commit")
         finally:
             _give_back(raw, idle)
 
-    def _new(self, session: str, begin: str) -> Raw:
+    def _new(self, session: str) -> Raw:
         raw = Raw.connect(
             self._url, autocommit=True, prepare_threshold=1, context=_ADAPTERS, connect_timeout=5, **_KEEPALIVE
         )
         raw.execute(session)
-        raw.execute(begin)
         return raw
 
 
@@ -191,27 +207,34 @@ _KEEPALIVE: Final[dict[str, Any]] = {
 }
 
 
-def _begun(idle: list[Raw], begin: str) -> Raw | None:
-    """A kept connection with a transaction begun on it; those that have died meanwhile are let go."""
-    while True:
+def _kept(idle: list[Raw]) -> Raw | None:
+    """A kept connection; those that the server has ended meanwhile are let go."""
+    while idle:
         try:
             raw = idle.pop()
-        except IndexError:
+        except IndexError:  # another thread was quicker
             return None
-        try:
-            raw.execute(begin)
-        except psycopg.Error:
-            raw.close()
-        else:
+        if _is_silent(raw):
             return raw
+        raw.close()
+    return None
+
+
+def _is_silent(raw: Raw) -> bool:
+    """Whether an idle connection has nothing to read: a server that ends one says so, or at least its kernel does."""
+    poll = select.poll()
+    poll.register(raw.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 def _give_back(raw: Raw, idle: list[Raw]) -> None:
-    try:
-        if raw.info.transaction_status != TransactionStatus.IDLE:
+    """Keep a connection. Not one on which a statement failed: psycopg may take for prepared what came after it."""
+    with suppress(psycopg.Error):
+        if raw.info.transaction_status == TransactionStatus.INTRANS:
             raw.execute("rollback")
+    if raw.info.transaction_status == TransactionStatus.IDLE:
         idle.append(raw)
-    except psycopg.Error:
+    else:
         raw.close()
 
 
