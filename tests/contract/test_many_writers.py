@@ -16,7 +16,6 @@ import pytest
 import onefold.engine.ingest
 import onefold.engine.locking
 from onefold.core.assertions import Assertion, AssertionKind
-from onefold.core.graph import Graph
 from onefold.core.rules import default_rules
 from onefold.engine import ask
 from onefold.engine.ingest import Ingest, Taken
@@ -24,7 +23,7 @@ from onefold.engine.locking import Locks
 from onefold.engine.verify import verify
 from onefold.errors import OnefoldError
 from onefold.store.database import Database, Reader
-from onefold.store.graph_store import known_events, load_identifiers
+from onefold.store.graph_store import ask_known_events
 from onefold.store.names import Names
 from support import pictures
 from support.brain import Document, named
@@ -157,9 +156,8 @@ def taken_alone(database: Database, *identifiers: str) -> Taken:
 def test_batches_about_different_people_do_not_wait_for_each_other(database: Database) -> None:
     """Waiting would end in an error here: the other transaction ends after this one."""
     with database.transaction(alone=False) as other:
-        seen = Graph(b"", complete=False)
-        load_identifiers(other, Names(other), seen, [named("uid:1")])
-        Locks(other).take(seen, ())
+        Locks(other, Names(other)).take([named("uid:1")], ())
+        other.one("ping")  # it has the lock by now
         assert taken_alone(database, "uid:2").decision is not None
 
 
@@ -181,11 +179,11 @@ def test_an_event_that_another_process_took_a_moment_ago_is_a_duplicate(
     assert taken_alone(database, "uid:1").decision is not None
     looked: list[int] = []
 
-    def too_early(reader: Reader, event_ids: Sequence[str]) -> set[str]:
+    def too_early(reader: Reader, event_ids: Sequence[str]) -> Callable[[], set[str]]:
         looked.append(len(event_ids))
-        return set() if len(looked) == 1 else known_events(reader, event_ids)
+        return set if len(looked) == 1 else ask_known_events(reader, event_ids)
 
-    monkeypatch.setattr(onefold.engine.ingest, "known_events", too_early)
+    monkeypatch.setattr(onefold.engine.ingest, "ask_known_events", too_early)
     assert taken_alone(database, "uid:2").duplicate
     assert len(looked) == 2
     assert len(pictures.journal(database)) == 1

@@ -564,7 +564,7 @@ def test_a_shared_browsers_token_links_to_nobody_known(web: Web) -> None:
 def test_a_link_that_could_not_be_written_leaves_the_token_good(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     token = web.token()
     with monkeypatch.context() as broken:
-        broken.setattr(Transaction, "first_ledger_position", lambda _: 1 / 0)
+        broken.setattr(Transaction, "append_to_ledger", lambda *_: 1 / 0)
         assert problem(web.redeem(token)) == (500, "internal_error")
     assert web.journaled() == 0
     assert web.redeem(token).status_code == 202

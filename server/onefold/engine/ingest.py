@@ -6,7 +6,8 @@ the batch touches, resolve the events one after another against that working set
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -36,17 +37,18 @@ from onefold.engine.history import CURRENT_RULES, FIRST_RULES, RULES_CHANGED
 from onefold.engine.locking import Locks, Needs, Unlocked
 from onefold.engine.spool import Spool, Spooled
 from onefold.errors import PROBLEMS, OnefoldError
-from onefold.store.database import Contended, Database, Transaction
+from onefold.store.database import Answer, Contended, Database, Transaction
 from onefold.store.graph_store import (
     NEVER_KEPT,
     Written,
     add_assertion,
     add_journal,
     add_ledger,
+    ask_identifiers,
+    ask_known_events,
     assertions_said,
     known_events,
     linked_to,
-    load_identifiers,
     load_profiles,
     move_journal,
     save_graph,
@@ -211,7 +213,7 @@ class Ingest:
             if current is None:
                 tx.run("meta_set", FIRST_RULES, text)
             elif current[0] != text:
-                _Batch(tx, self._rules, self._secret, self._in_force(tx), Needs()).note_rules(document, now)
+                self._batch(tx).note_rules(document, now)
             tx.run("meta_set", CURRENT_RULES, text)
         self._adopted, self._rules = text, parse_rules(document)
 
@@ -257,28 +259,31 @@ class Ingest:
             return self._take_within(tx, batch, needs)
 
     def _take_within(self, tx: Transaction, batch: Sequence[Permitted], needs: Needs) -> list[Taken]:
-        work = self._batch(tx, needs)
-        taken = work.take(batch)
+        in_force = tx.ahead("in_force", CURRENT_RULES)
+        if tx.alone:
+            self._heed(tx, in_force)
+        work = _Batch(tx, self._rules, self._secret, self._assertions[1], needs)
+        take = work.look(batch)
+        if not tx.alone and self._heed(tx, in_force):
+            raise Contended  # it looked by rules that hold no more
+        taken = take()
         self.largest_profile = max(self.largest_profile, work.largest_profile())
         return taken
 
-    def _batch(self, tx: Transaction, needs: Needs | None = None) -> "_Batch":
-        return _Batch(tx, self._rules_in_force(tx), self._secret, self._in_force(tx), needs or Needs())
+    def _batch(self, tx: Transaction) -> "_Batch":
+        self._heed(tx, tx.ahead("in_force", CURRENT_RULES))
+        return _Batch(tx, self._rules, self._secret, self._assertions[1], Needs())
 
-    def _rules_in_force(self, tx: Transaction) -> Rules:
-        """The rules that were adopted last, also where another process has adopted them since."""
-        current = tx.one("meta_get", CURRENT_RULES)
-        if current is not None and current[0] != self._adopted:
-            self._adopted, self._rules = current[0], parse_rules(msgspec.json.decode(current[0]))
-        return self._rules
-
-    def _in_force(self, tx: Transaction) -> Assertions:
-        """The assertions in force, read again only when there are new ones."""
-        newest = tx.last("last_assertion_seq")
-        if newest != self._assertions[0]:
+    def _heed(self, tx: Transaction, in_force: Answer) -> bool:
+        """Go by the rules that were adopted last and the assertions in force; whether others have come."""
+        ((rules, newest),) = in_force()
+        heard = rules in (None, self._adopted), newest == self._assertions[0]
+        if not heard[0]:
+            self._adopted, self._rules = rules, parse_rules(msgspec.json.decode(rules))
+        if not heard[1]:
             said = assertions_said(tx, Names(tx))
             self._assertions = (newest, Assertions(assertion_of(event) for event in said))
-        return self._assertions[1]
+        return not all(heard)
 
 
 def _check(said: Assertion, rules: Rules) -> None:
@@ -307,34 +312,46 @@ class _Batch:
 
     def __init__(self, tx: Transaction, rules: Rules, secret: bytes, assertions: Assertions, needs: Needs) -> None:
         self._tx = tx
-        self._locks = Locks(tx)
         self._needs = needs
         self._rules = rules
         self._names = Names(tx)
+        self._locks = Locks(tx, self._names)
         self._graph = Graph(secret, complete=False, assertions=assertions)
         self._advance = Advance(self._graph, rules, self)
         self._written: list[Written] = []
         self._ledger: list[tuple[int, Entry]] = []
 
-    def take(self, batch: Sequence[Permitted]) -> list[Taken]:
-        """Resolve the events in order and write everything. Raises Unlocked."""
+    def look(self, batch: Sequence[Permitted]) -> Callable[[], list[Taken]]:
+        """Lock, and ask at once all that can be asked before anything is known. What it gives takes the events."""
         named = [(self._usable(permitted.event), permitted.event.session_id) for permitted in batch]
-        self._lock(named)
-        seen = known_events(self._tx, [permitted.event.event_id for permitted in batch])
-        self._reach(self._graph, named)
+        identifiers = list(dict.fromkeys(chain.from_iterable(identifiers for identifiers, _ in named)))
+        self._locks.take((*identifiers, *self._needs.identifiers), self._needs.profiles)
+        known = ask_known_events(self._tx, [permitted.event.event_id for permitted in batch])
+        load = self._ask(identifiers)
+
+        def take() -> list[Taken]:
+            load()
+            return self._take_all(batch, known(), named)
+
+        return take
+
+    def _take_all(self, batch: Sequence[Permitted], seen: set[str], named: Sequence[Named]) -> list[Taken]:
+        """Resolve the events in order and write everything. Raises Unlocked."""
+        stand_ins = self._stand_ins(named)
+        self._locks.add(stand_ins)
+        self._load(stand_ins)
         self._locks.settle()
+        positions = self._tx.take_positions(sum(permitted.event.event_id not in seen for permitted in batch))
         self._load_changing(named)
         try:
-            taken = self._resolve(batch, seen)
+            taken = self._resolve(batch, seen, positions)
         except Exception:
             self._locks.settle()  # what was not locked may have changed under our hands
             raise
         self._save()
         return taken
 
-    def _resolve(self, batch: Sequence[Permitted], seen: set[str]) -> list[Taken]:
-        fresh = sum(permitted.event.event_id not in seen for permitted in batch)
-        positions = iter(self._tx.take_positions(fresh))
+    def _resolve(self, batch: Sequence[Permitted], seen: set[str], positions: Iterator[int]) -> list[Taken]:
         seq, taken = next(positions, 0), []
         for permitted in batch:
             if permitted.event.event_id in seen:
@@ -371,7 +388,7 @@ class _Batch:
 
     def reconcile(self, answered: Mapping[str, str], now: int) -> None:
         """Journal which profile each fallback id stands for, where it is another one."""
-        positions = iter(self._tx.take_positions(len(answered)))
+        positions = self._tx.take_positions(len(answered))
         noted = known_events(self._tx, [RECONCILED_PREFIX + event_id for event_id in answered])
         for written in written_as(self._tx, self._names, answered):
             note = reconciled_event(written.seq, written.event, answered[written.event.event_id], now)
@@ -398,7 +415,7 @@ class _Batch:
         """Write everything; the ledger last, because nobody else can append to it from then on."""
         self._flush()
         if self._ledger:
-            add_ledger(self._tx, self._names, self._tx.first_ledger_position(), self._ledger)
+            add_ledger(self._tx, self._names, self._ledger)
             self._ledger = []
 
     def _flush(self) -> None:
@@ -415,7 +432,9 @@ class _Batch:
         self._load_profiles(keys)
         wanted = {other for key in keys for other in (key, *self._graph.profile(key).absorbed)}
         found = [(written.seq, written.event) for written in written_of(self._tx, self._names, wanted)]
-        self._reach(self._graph, [(self._usable(event), event.session_id) for _, event in found])
+        named = [(self._usable(event), event.session_id) for _, event in found]
+        self._load(identifier for identifiers, _ in named for identifier in identifiers)
+        self._load(self._stand_ins(named))
         return found
 
     def move(self, keys: Iterable[int], attributed: dict[int, int]) -> None:
@@ -432,38 +451,34 @@ class _Batch:
 
     def load(self, missing: NotLoaded) -> None:
         """Read what the working set lacks."""
-        self._load(self._graph, missing.identifiers)
+        self._load(missing.identifiers)
         self._load_profiles(missing.profiles)
 
     # Loading for the whole batch at once: identifiers, then the stand-ins of shared ones, then the profiles that may
-    # change. Where others write at the same time it is done twice: to see what to lock, and when it is locked.
+    # change.
 
-    def _lock(self, named: Sequence[Named]) -> None:
-        if self._tx.alone:
-            return
-        seen = Graph(b"", complete=False)
-        self._reach(seen, named)
-        load_identifiers(self._tx, self._names, seen, self._needs.identifiers)
-        self._locks.take(seen, self._needs.profiles)
+    def _stand_ins(self, named: Sequence[Named]) -> list[Identifier]:
+        """What stands in for the shared ones among identifiers that were loaded."""
+        return [
+            stand_in(identifier, session_id)
+            for identifiers, session_id in named
+            for identifier in identifiers
+            if (node := self._graph.nodes[identifier]) is not None and node.shared
+        ]
 
-    def _reach(self, graph: Graph, named: Sequence[Named]) -> None:
-        """Load the identifiers of events, and the stand-ins for those of them that are shared."""
-        self._load(graph, (identifier for identifiers, _ in named for identifier in identifiers))
-        self._load(
-            graph,
-            (
-                stand_in(identifier, session_id)
-                for identifiers, session_id in named
-                for identifier in identifiers
-                if (node := graph.nodes[identifier]) is not None and node.shared
-            ),
-        )
+    def _load(self, identifiers: Iterable[Identifier]) -> None:
+        self._ask(identifiers)()
 
-    def _load(self, graph: Graph, identifiers: Iterable[Identifier]) -> None:
-        fresh = [identifier for identifier in identifiers if identifier not in graph.nodes]
-        load_identifiers(self._tx, self._names, graph, fresh)
-        if graph is self._graph:
-            self._locks.check(graph, fresh)
+    def _ask(self, identifiers: Iterable[Identifier]) -> Callable[[], None]:
+        """Ask for identifiers; what it gives loads them."""
+        fresh = [identifier for identifier in identifiers if identifier not in self._graph.nodes]
+        answered = ask_identifiers(self._tx, self._names, self._graph, fresh)
+
+        def load() -> None:
+            answered()
+            self._locks.check(self._graph, fresh)
+
+        return load
 
     def _load_changing(self, named: Sequence[Named]) -> None:
         self._load_profiles([key for identifiers, _ in named for key in self._changing(identifiers)])

@@ -6,19 +6,21 @@ and only then takes its journal positions: of two batches that touch the same pe
 positions has committed before the other one reads. That is why a replay in the order of the journal decides alike, and
 why the smaller key is the older profile.
 
+Who owns what is looked up by the statement that locks, and read again when the locks are there. Which of the
+identifiers are shared is known only then: what stands in for those is locked where nobody else has it locked.
+
 What turns out to be needed later was not locked when the positions were taken. Then the batch is undone and begun
 again, with that locked too.
 """
 
-from collections.abc import Iterable
-from hashlib import blake2b
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from zlib import crc32
 
 from onefold.core.graph import Graph, Node
 from onefold.core.identifiers import Identifier
 from onefold.store.database import Transaction
-
-_SIZE: Final = 8
+from onefold.store.graph_store import lock_identifiers
+from onefold.store.names import Names
 
 
 class Needs:
@@ -48,45 +50,55 @@ class Locks:
     A batch that lacks one goes on, to learn what else it lacks, until it `settle`s: before it writes.
     """
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, names: Names) -> None:
         self._tx = tx
+        self._names = names
+        self._asked: list[Callable[[], set[int]]] = []
         self._held: set[int] = set()
         self._lacking = Needs()
 
-    def take(self, seen: Graph, profiles: Iterable[int]) -> None:
-        """Lock what a look without locks has shown, and these profiles; to be called once."""
-        self._held = {_lock_of(identifier, node) for identifier, node in seen.nodes.items()}
-        self._held.update(_profile_lock(key) for key in profiles)
-        self._tx.lock(sorted(self._held))
+    def take(self, identifiers: Iterable[Identifier], profiles: Iterable[int]) -> None:
+        """Lock these identifiers' owners, and these profiles, when nobody else does; to be called once."""
+        self._take(identifiers, profiles, wait=True)
+
+    def add(self, identifiers: Sequence[Identifier]) -> None:
+        """Lock these identifiers' owners too, where nobody else does now."""
+        if identifiers:
+            self._take(identifiers, (), wait=False)
+
+    def _take(self, identifiers: Iterable[Identifier], profiles: Iterable[int], wait: bool) -> None:
+        if not self._tx.alone:
+            own = {identifier: _own_lock(identifier) for identifier in identifiers}
+            self._asked.append(lock_identifiers(self._tx, self._names, own, list(profiles), wait))
 
     def check(self, graph: Graph, identifiers: Iterable[Identifier]) -> None:
         """Note which of these, just read, are not locked."""
         if not self._tx.alone:
-            lacking = (found for found in identifiers if _lock_of(found, graph.nodes[found]) not in self._held)
+            held = self._locked()
+            lacking = (found for found in identifiers if _lock_of(found, graph.nodes[found]) not in held)
             self._lacking.identifiers.update(lacking)
 
     def check_profiles(self, keys: Iterable[int]) -> None:
         """Note which of these profiles are not locked."""
         if not self._tx.alone:
-            self._lacking.profiles.update(key for key in keys if _profile_lock(key) not in self._held)
+            self._lacking.profiles.update(set(keys) - self._locked())
 
     def settle(self) -> None:
         """Raise Unlocked where something was not locked."""
         if self._lacking.identifiers or self._lacking.profiles:
             raise Unlocked(self._lacking)
 
+    def _locked(self) -> set[int]:
+        while self._asked:
+            self._held |= self._asked.pop()()
+        return self._held
+
 
 def _lock_of(identifier: Identifier, node: Node | None) -> int:
-    """The lock under which what is known of an identifier changes."""
-    if node is not None and node.owner is not None:
-        return _profile_lock(node.owner)
-    return _number(f"i{identifier}".encode())
+    """The lock under which what is known of an identifier changes: its owner's key, or its own."""
+    return _own_lock(identifier) if node is None or node.owner is None else node.owner
 
 
-def _profile_lock(key: int) -> int:
-    return _number(b"p%d" % key)
-
-
-def _number(name: bytes) -> int:
-    """A lock's number. Two names that share one, which is next to impossible, only wait for each other."""
-    return int.from_bytes(blake2b(name, digest_size=_SIZE).digest(), "big", signed=True)
+def _own_lock(identifier: Identifier) -> int:
+    """A number below all profiles' keys. Two identifiers that share one only wait for each other."""
+    return -1 - crc32(str(identifier).encode())

@@ -1,17 +1,19 @@
 """The database behind the store, whichever it is: transactions, snapshots and migrations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
-from onefold.store.driver import Connection, Contended, Driver, Row
+from onefold.store.driver import Answer, Connection, Contended, Driver, Row
 from onefold.store.sqlite import Sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-__all__ = ["Contended", "Database", "Reader", "Row", "Transaction"]
+_PIECE: Final = 256  # a database may be given more rows in several statements, and each counts from the end
+
+__all__ = ["Answer", "Contended", "Database", "Reader", "Row", "Transaction"]
 
 
 class Reader:
@@ -37,7 +39,15 @@ class Reader:
 
     def each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
         """The answers for many rows of parameters at once, each row asked once."""
-        return list(self._connection.ask_each(name, list(dict.fromkeys(rows)))) if rows else []
+        return list(self.each_ahead(name, rows)())
+
+    def ahead(self, name: str, *parameters: Any) -> Answer:
+        """Ask for all rows of a query, which are to be taken before anything is written that they are about."""
+        return self._connection.ask_ahead(name, parameters)
+
+    def each_ahead(self, name: str, rows: Sequence[Sequence[Any]]) -> Answer:
+        """Ask for the answers for many rows of parameters, likewise."""
+        return self._connection.ask_each_ahead(name, list(dict.fromkeys(rows))) if rows else list
 
 
 class Transaction(Reader):
@@ -48,21 +58,27 @@ class Transaction(Reader):
         """Whether no other transaction writes while this one is open: then nothing needs a lock."""
         return self._connection.alone
 
-    def lock(self, keys: Sequence[int]) -> None:
-        """Hold these locks to the end. All in one call and in ascending order: then nobody waits in a circle."""
-        if not self.alone and keys:
-            self._connection.lock(keys)
+    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool = True) -> Callable[[], set[int]]:
+        """Lock the owners of identifiers, and further keys, until the end; what it gives says which keys are locked.
 
-    def take_positions(self, count: int) -> Sequence[int]:
+        `named` are packed identifiers, each with the key that is locked where it has no owner. One call may wait, all
+        later ones take what nobody holds: then nobody waits in a circle. It looks at owners before it has the lock, so
+        look again.
+        """
+        locked = self._connection.lock(named, keys, wait)
+        return lambda: {row[0] for row in locked()}
+
+    def take_positions(self, count: int) -> Iterator[int]:
         """Journal positions that nobody has, ascending, above all that were taken before. Unused ones stay gaps."""
         return self._connection.take_positions(count)
 
-    def first_ledger_position(self) -> int:
-        """Where the ledger goes on. To the end of this transaction nobody else appends to it: whoever
+    def append_to_ledger(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Add rows at the end of the ledger. To the end of this transaction nobody else appends to it: whoever
         follows it by position misses nothing.
         """
         self._connection.stand_in_ledger_line()
-        return self.last("last_ledger_seq") + 1
+        for start in range(0, len(rows), _PIECE):
+            self.write("add_ledger", [(number, *row) for number, row in enumerate(rows[start : start + _PIECE], 1)])
 
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a named statement for many rows at once."""

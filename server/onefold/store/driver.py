@@ -1,6 +1,6 @@
 """What a database must offer to be Onefold's store. `sqlite` and `postgres` are the two drivers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from onefold.errors import OnefoldError
 
 Row = tuple[Any, ...]
+Answer = Callable[[], Iterable[Row]]
+"""Rows that were asked for, when they are needed: a database that is another process looks them up meanwhile."""
 
 
 class Contended(OnefoldError):
@@ -49,6 +51,12 @@ class Connection(Protocol):
     def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> Iterable[Row]:
         """The answers for many rows of parameters at once."""
 
+    def ask_ahead(self, name: str, parameters: Sequence[Any]) -> Answer:
+        """As `ask`, answered when the answer is taken; to be taken before anything is written that it is about."""
+
+    def ask_each_ahead(self, name: str, rows: Sequence[Sequence[Any]]) -> Answer:
+        """As `ask_each`, answered when the answer is taken."""
+
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for many rows at once."""
 
@@ -58,10 +66,12 @@ class Connection(Protocol):
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         """Run a statement whose effect others may see before this transaction ends, and even if it is undone."""
 
-    def lock(self, keys: Sequence[int]) -> None:
-        """Wait until no other transaction holds one of these locks, and hold them to the end."""
+    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Answer:
+        """Lock each identifier's owner, or what it names itself where it has none, and these keys, to the end: see
+        `Transaction.lock`.
+        """
 
-    def take_positions(self, count: int) -> Sequence[int]:
+    def take_positions(self, count: int) -> Iterator[int]:
         """Journal positions that nobody has, ascending: above all that were taken before."""
 
     def stand_in_ledger_line(self) -> None:

@@ -1,6 +1,6 @@
 """Between rows and the graph: load what a batch touches into a working set, and save what changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -35,20 +35,46 @@ class Written(msgspec.Struct, frozen=True, gc=False):
 
 def known_events(reader: Reader, event_ids: Sequence[str]) -> set[str]:
     """Which of these event ids the journal has already."""
-    return {unpack_text(row[0]) for row in reader.each("known_events", [(pack_text(i),) for i in event_ids])}
+    return ask_known_events(reader, event_ids)()
+
+
+def ask_known_events(reader: Reader, event_ids: Sequence[str]) -> Callable[[], set[str]]:
+    """As `known_events`, to be called when the answer is needed."""
+    answer = reader.each_ahead("known_events", [(pack_text(event_id),) for event_id in event_ids])
+    return lambda: {unpack_text(row[0]) for row in answer()}
 
 
 def load_identifiers(reader: Reader, names: Names, graph: Graph, identifiers: Iterable[Identifier]) -> None:
     """Put what is stored of these identifiers into the working set; the others become known to be unseen."""
+    ask_identifiers(reader, names, graph, identifiers)()
+
+
+def ask_identifiers(
+    reader: Reader, names: Names, graph: Graph, identifiers: Iterable[Identifier]
+) -> Callable[[], None]:
+    """As `load_identifiers`, to be called before the working set is used."""
     keys = {}
     for identifier in identifiers:
         if identifier not in graph.nodes:
             graph.nodes[identifier] = None
             kind, value = identifier
             keys[names.id(kind), pack_text(value)] = identifier
-    for row in reader.each("identifiers", tuple(keys)):
-        identifier = keys[row[:2]]
-        graph.nodes[identifier] = _node(identifier, row, names)
+    answer = reader.each_ahead("identifiers", tuple(keys))
+
+    def load() -> None:
+        for row in answer():
+            identifier = keys[row[:2]]
+            graph.nodes[identifier] = _node(identifier, row, names)
+
+    return load
+
+
+def lock_identifiers(
+    tx: Transaction, names: Names, own: Mapping[Identifier, int], keys: Sequence[int], wait: bool
+) -> Callable[[], set[int]]:
+    """Lock the owners of identifiers, each with the key that is locked where it has none: see `Transaction.lock`."""
+    named = [(names.id(kind), pack_text(value), key) for (kind, value), key in own.items()]
+    return tx.lock(named, keys, wait)
 
 
 def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int]) -> None:
@@ -56,14 +82,17 @@ def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int
     wanted = [(key,) for key in dict.fromkeys(keys) if key not in graph.profiles]
     if not wanted:
         return
-    for row in (*reader.each("profiles", wanted), *reader.each("absorbed", wanted)):
+    profiles, absorbed, members, shares = (
+        reader.each_ahead(name, wanted) for name in ("profiles", "absorbed", "members", "shares")
+    )
+    for row in (*profiles(), *absorbed()):
         profile = graph.profiles.setdefault(row[0], _profile(row))
         survivor = None if profile.merged_into is None else graph.profiles.get(profile.merged_into)
         if survivor is not None and profile.key not in survivor.absorbed:
             survivor.absorbed.append(profile.key)
-    for row in reader.each("members", wanted):
+    for row in members():
         _adopt(graph, _node(Identifier(names.text(row[0]), unpack_text(row[1])), row, names))
-    for kind, value, key in reader.each("shares", wanted):
+    for kind, value, key in shares():
         graph.profiles[key].shares[Identifier(names.text(kind), unpack_text(value))] = None
 
 
@@ -95,13 +124,13 @@ def add_journal(tx: Transaction, names: Names, written: Sequence[Written]) -> No
     tx.write("add_journal", [_journal_row(entry, names) for entry in written])
 
 
-def add_ledger(tx: Transaction, names: Names, first_seq: int, found: Sequence[tuple[int, Entry]]) -> None:
+def add_ledger(tx: Transaction, names: Names, found: Sequence[tuple[int, Entry]]) -> None:
     """Append ledger entries, each with the journal position of its event."""
     rows = [
-        (seq, entry.at, names.id(entry.kind), journal_seq, msgspec.json.encode(entry.body).decode())
-        for seq, (journal_seq, entry) in enumerate(found, start=first_seq)
+        (entry.at, names.id(entry.kind), journal_seq, msgspec.json.encode(entry.body).decode())
+        for journal_seq, entry in found
     ]
-    tx.write("add_ledger", rows)
+    tx.append_to_ledger(rows)
 
 
 def add_assertion(tx: Transaction, seq: int) -> None:

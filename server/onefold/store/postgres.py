@@ -10,8 +10,9 @@ server works on it meanwhile. What it fails with is raised by the next question,
 
 import logging
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -60,6 +61,18 @@ _ALL_LOCK: Final = 0x6F6E65666F6C6400  # "onefold" and a number, among whatever 
 _LEDGER_LOCK: Final = _ALL_LOCK + 1
 _MIGRATION_LOCK: Final = _ALL_LOCK + 2
 
+# In ascending order, so that nobody waits in a circle. The numbers are far from those of the locks above, and from the
+# small ones that the database's other users may like.
+_LOCKS: Final = f"""
+select key, {{}}({_ALL_LOCK >> 1} + key) from (
+  select coalesce(i.owner, r.own) as key from unnest(%s::bigint[], %s::bytea[], %s::bigint[]) r (type, value, own)
+  left join identifier i on i.type = r.type and i.value = r.value
+  union select key from unnest(%s::bigint[]) key order by key
+) ascending"""
+_NAMED: Final = ("int", "bytes", "int")
+_LOCK: Final = _LOCKS.format("pg_advisory_xact_lock")
+_TRY_LOCK: Final = f"select key from ({_LOCKS.format('pg_try_advisory_xact_lock')}) tried (key, held) where held"
+
 _CONTENDED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.OutOfMemory, errors.UniqueViolation)
 _UNAVAILABLE: Final = (
     psycopg.OperationalError,
@@ -81,10 +94,16 @@ class _Connection:
         self._pipeline = pipeline
 
     def ask(self, name: str, parameters: Sequence[Any]) -> list[Row]:
-        return self._answer(with_arrays(name), parameters)
+        return self.ask_ahead(name, parameters)()
 
     def ask_each(self, name: str, rows: Sequence[Sequence[Any]]) -> list[Row]:
-        return self.ask(name, _columns(name, rows))
+        return self.ask_each_ahead(name, rows)()
+
+    def ask_ahead(self, name: str, parameters: Sequence[Any]) -> Callable[[], list[Row]]:
+        return partial(self._rows, self._run(with_arrays(name), parameters))
+
+    def ask_each_ahead(self, name: str, rows: Sequence[Sequence[Any]]) -> Callable[[], list[Row]]:
+        return self.ask_ahead(name, _columns(name, rows))
 
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         self._run(with_arrays(name), _columns(name, rows))
@@ -95,12 +114,15 @@ class _Connection:
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         self._driver.write_apart(name, parameters)
 
-    def lock(self, keys: Sequence[int]) -> None:
-        self._run("select pg_advisory_xact_lock(key) from unnest(%s::bigint[]) key", [arrays.packed("int", keys)])
+    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Callable[[], list[Row]]:
+        columns = list(zip(*named, strict=True)) or [(), (), ()]
+        parameters = [arrays.packed(kind, column) for kind, column in zip(_NAMED, columns, strict=True)]
+        text = _LOCK if wait else _TRY_LOCK
+        return partial(self._rows, self._run(text, [*parameters, arrays.packed("int", keys)]))
 
-    def take_positions(self, count: int) -> Sequence[int]:
-        taken = self._answer("select nextval('journal_position') from generate_series(1, %s)", [count])
-        return [position for (position,) in taken]
+    def take_positions(self, count: int) -> Iterator[int]:
+        cursor = self._run("select nextval('journal_position') from generate_series(1, %s)", [count])
+        return self._positions(cursor)
 
     def stand_in_ledger_line(self) -> None:
         self._run("select pg_advisory_xact_lock(%s)", [_LEDGER_LOCK])
@@ -110,11 +132,15 @@ class _Connection:
         shared = "" if self.alone else "_shared"
         self._run(f"select pg_advisory_xact_lock{shared}(%s)", [_ALL_LOCK])
 
-    def _answer(self, text: str, parameters: Sequence[Any]) -> list[Row]:
-        """Ask, and wait; with a sync, for only then does the server see that the transaction is idle from here on."""
-        cursor = self._run(text, parameters)
-        self._pipeline.sync()
+    def _rows(self, cursor: psycopg.Cursor[Row]) -> list[Row]:
+        """What was asked for. With a sync, for only then does the server see that the transaction is idle after it."""
+        if cursor.pgresult is None:
+            self._pipeline.sync()
         return cursor.fetchall()
+
+    def _positions(self, cursor: psycopg.Cursor[Row]) -> Iterator[int]:
+        for (position,) in self._rows(cursor):
+            yield position
 
     def _run(self, text: str, parameters: Sequence[Any]) -> psycopg.Cursor[Row]:
         """Send a statement. Each has a cursor of its own, because its answer may come after the next was sent."""

@@ -4,9 +4,6 @@
 -- last_journal_seq: the end of the primary key
 select coalesce(max(seq), 0) from journal
 
--- last_ledger_seq: the end of the primary key
-select coalesce(max(seq), 0) from ledger
-
 -- names: a few dozen rows, read once and kept
 select id, text from name
 
@@ -73,8 +70,10 @@ delete from shared_link where (type, value, profile) in
 insert into journal (seq, event_id, received_at, ts, kind, site, source, tier, verified, session, identifiers, outcome, profile, trace, body)
 values {int bytes int int int int int int int bytes bytes int int bytes text}
 
--- add_ledger: at the end of the primary key
-insert into ledger (seq, at, kind, journal_seq, body) values {int int int int text}
+-- add_ledger: at the end of the primary key; the first column counts from the end
+insert into ledger (seq, at, kind, journal_seq, body)
+select e.newest + v.column1, v.column2, v.column3, v.column4, v.column5
+from (select coalesce(max(seq), 0) as newest from ledger) e cross join (values {int int int int text}) v
 
 -- journal_of: journal_profile
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
@@ -94,8 +93,8 @@ from (values {bytes}) v cross join journal j where j.event_id = v.column1
 -- move_journal: primary key of journal
 update journal set profile = ? where seq = ?
 
--- last_assertion_seq: the end of the primary key
-select coalesce(max(seq), 0) from assertion
+-- in_force: primary key of meta; the end of the primary key of assertion
+select (select value from meta where key = ?), (select coalesce(max(seq), 0) from assertion)
 
 -- add_assertion: at the end of the primary key
 insert into assertion (seq) values {int}

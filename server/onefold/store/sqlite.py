@@ -5,11 +5,12 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
-from onefold.store.driver import Interned, Row
+from onefold.store.driver import Answer, Interned, Row
 from onefold.store.sql import padded, with_rows
 
 _PRAGMAS: Final = (
@@ -41,6 +42,12 @@ class _Connection:
             return self.raw.execute(with_rows(name, 1), rows[0]).fetchall()
         return [row for size, values in padded(rows) for row in self.raw.execute(with_rows(name, size), values)]
 
+    def ask_ahead(self, name: str, parameters: Sequence[Any]) -> Answer:
+        return partial(self.ask, name, parameters)
+
+    def ask_each_ahead(self, name: str, rows: Sequence[Sequence[Any]]) -> Answer:
+        return partial(self.ask_each, name, rows)
+
     def write(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         for size, values in padded(rows):
             self.raw.execute(with_rows(name, size), values)
@@ -51,12 +58,12 @@ class _Connection:
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         self.write_each(name, [parameters])
 
-    def lock(self, keys: Sequence[int]) -> None:
-        pass
+    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Answer:
+        return list
 
-    def take_positions(self, count: int) -> Sequence[int]:
+    def take_positions(self, count: int) -> Iterator[int]:
         ((last,),) = self.ask("last_journal_seq", ())
-        return range(last + 1, last + 1 + count)
+        return iter(range(last + 1, last + 1 + count))
 
     def stand_in_ledger_line(self) -> None:
         pass
