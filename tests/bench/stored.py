@@ -84,8 +84,8 @@ def _load(connection: sqlite3.Connection, people: list[int], number: Callable[[s
     for person in people:
         _login(person, number, rows)
     for name in _STATEMENTS:
-        head = QUERIES[name].partition("values")[0].replace("into identifier", "into loaded")
-        connection.executemany(f"{head} values ({', '.join('?' for _ in rows[name][0])})", rows[name])
+        head = QUERIES[name].partition(")")[0].replace("into identifier", "into loaded")
+        connection.executemany(f"{head}) values ({', '.join('?' for _ in rows[name][0])})", rows[name])
 
 
 def _login(person: int, number: Callable[[str], int], rows: Rows) -> None:
@@ -96,7 +96,7 @@ def _login(person: int, number: Callable[[str], int], rows: Rows) -> None:
     sensor, tier = number("sensor"), TIERS.index("T1")
     for identifier in login.identifiers:
         head = number(identifier.type), pack_text(identifier.value), seq, 0, int(identifier == customer), seq
-        rows["save_identifiers"].append((*head, login.ts, login.ts, login.ts, sensor, tier, 0))
+        rows["save_identifiers"].append((*head, login.ts, login.ts, sensor, tier, 0))
     rows["save_profiles"].append((seq, digest, login.ts, None, None, None))
     steps = (Step("found", customer), Step("link", email), Step("link", uid))
     packed = pack_identifiers(login.identifiers, number), OUTCOMES.index("created"), seq, pack_trace(steps, number)

@@ -251,3 +251,33 @@ def test_a_date_means_its_end(brain: Brain, monkeypatch: pytest.MonkeyPatch) -> 
     brain.tell("1", "uid:1", ts=86_400_000 * 400 + 12 * HOUR)
     assert run(brain, monkeypatch, "profile", "uid:1", "--as-of", "1971-02-05").exit_code == 0
     assert run(brain, monkeypatch, "profile", "uid:1", "--as-of", "1971-02-05T11:00:00").exit_code == 1
+
+
+def last_seen(brain: Brain, what: str, shown: str, **filters: str) -> int:
+    """When the profile of one identifier says that another one was last seen."""
+    lines = brain.profile(what, **filters)["identifiers"]
+    (found,) = [line["last_seen"] for line in lines if line["identifier"] == hashed(shown)]
+    assert isinstance(found, int)
+    return found
+
+
+def test_an_identifier_was_last_seen_with_the_newest_event_that_carried_it(brain: Brain) -> None:
+    brain.tell("1", "customer_id:ann", "uid:1", ts=1_000)
+    brain.tell("2", "uid:1", ts=5_000, kind="page_view")
+    brain.tell("3", "uid:1", ts=4_000, kind="page_view")
+    assert (last_seen(brain, "uid:1", "uid:1"), last_seen(brain, "uid:1", "customer_id:ann")) == (5_000, 1_000)
+
+
+def test_what_two_people_share_each_has_last_seen_at_a_time_of_their_own(brain: Brain) -> None:
+    brain.tell("1", "customer_id:ann", KIOSK, session_id="s1", ts=1_000)
+    brain.tell("2", "customer_id:bob", KIOSK, session_id="s2", ts=2_000)
+    brain.tell("3", "customer_id:bob", KIOSK, session_id="s2", ts=3_000)
+    seen = [last_seen(brain, who, KIOSK) for who in ("customer_id:ann", "customer_id:bob")]
+    assert seen == [1_000, 3_000]
+
+
+def test_for_a_purpose_an_identifier_was_last_seen_with_an_event_that_fits_it(brain: Brain) -> None:
+    brain.tell("1", "customer_id:ann", "uid:1", tier="T1", ts=1_000)
+    brain.tell("2", "uid:1", tier="T2", kind="page_view", ts=2_000)
+    seen = [last_seen(brain, "uid:1", "uid:1", **filters) for filters in ({}, {"purpose": "advertising"})]
+    assert seen == [2_000, 1_000]

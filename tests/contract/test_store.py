@@ -254,17 +254,15 @@ def test_a_batch_takes_a_number_of_statements_that_does_not_grow_with_it(
     assert writes[200] <= writes[10] + 1
 
 
-def test_what_is_only_seen_again_leaves_the_indexes_of_identifiers_alone(
+def test_an_event_that_confirms_what_is_known_writes_its_journal_entry_and_nothing_else(
     database: Database, statements: list[str]
 ) -> None:
     ingest = Ingest(database, LOOSE, SECRET)
     ingest.take([permitted(make_event("1", "customer_id:ann", "uid:1"))])
     statements.clear()
-    ingest.take([permitted(make_event("2", "customer_id:ann", "uid:1", ts=HOUR))])
-    (profile,) = pictures.of_store(database)["profiles"].values()
-    assert [seen[1] for seen in profile["members"].values()] == [HOUR, HOUR]
-    assert "set last_seen = v.column3 from" in "".join(statements)
-    assert not any("into identifier" in text for text in statements)
+    ingest.take([permitted(make_event("2", "customer_id:ann", "uid:1", ts=100 * HOUR))])
+    written = [text.split("(")[0].strip() for text in statements if text.startswith(("insert", "update", "delete"))]
+    assert written == ["insert into journal"]
 
 
 TEXTS: Final = (

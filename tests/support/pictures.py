@@ -44,7 +44,7 @@ def _profile(graph: Graph, profile: Profile) -> dict[str, Any]:
     return {
         "created_at": profile.created_at,
         "members": {
-            str(node.identifier): (node.first_seen, node.last_seen, node.linked_by, node.source, node.verified)
+            str(node.identifier): (node.first_seen, node.linked_by, node.source, node.verified)
             for node in profile.members.values()
         },
         "shares": sorted(map(str, profile.shares)),

@@ -14,8 +14,6 @@ from onefold.core.decision import Decision, Step
 from onefold.core.event import Event
 from onefold.core.identifiers import Identifier, profile_digest, unpack_profile_id
 
-LAST_SEEN_GRAIN_MS = 3_600_000
-
 
 class NotLoaded(LookupError):
     """A working set lacks these identifiers or profiles: load them and resolve the event again."""
@@ -41,7 +39,6 @@ class Node(msgspec.Struct, eq=False, gc=False):
     linked_by: int = 0
     linked_at: int = 0
     first_seen: int = 0
-    last_seen: int = 0
     source: str = ""
     tier: str = "T0"
     verified: bool = False
@@ -80,8 +77,7 @@ class Graph:
     """Identifiers, the profiles that own them, and who shares what.
 
     What `apply` changes is collected in `changed_nodes`, `changed_profiles` and `changed_shares` (linked or no
-    longer), for whoever saves it; call `saved` afterwards. `seen_nodes` were seen again: where that is all that
-    happened to them, they are not among the changed ones.
+    longer), for whoever saves it; call `saved` afterwards.
     """
 
     def __init__(self, secret: bytes, complete: bool = True, assertions: Assertions | None = None) -> None:
@@ -92,7 +88,6 @@ class Graph:
         self.is_foreign: Callable[[Identifier], bool] = _nothing_is_foreign
         self.nodes: dict[Identifier, Node | None] = {}
         self.profiles: dict[int, Profile] = {}
-        self.seen_nodes: dict[Identifier, Node] = {}
         self.changed_nodes: dict[Identifier, Node] = {}
         self.changed_profiles: dict[int, Profile] = {}
         self.changed_shares: dict[tuple[Identifier, int], bool] = {}
@@ -113,15 +108,12 @@ class Graph:
 
     def saved(self) -> None:
         """Forget what changed: it has been saved, or nobody will."""
-        self.seen_nodes.clear()
         self.changed_nodes.clear()
         self.changed_profiles.clear()
         self.changed_shares.clear()
 
     def apply(self, decision: Decision, event: Event, seq: int) -> None:
         """Carry out a decision made from this very state by the event at journal position `seq`."""
-        for identifier in decision.identifiers:
-            self._touch(identifier, event.ts)
         if decision.profile is None:
             return
         if decision.merged:
@@ -144,18 +136,11 @@ class Graph:
             case "associate":
                 self.associate(step.identifier, (key,))
 
-    def _touch(self, identifier: Identifier, ts: int) -> None:
-        """Move last seen on, to the hour: a page view of a known browser need not write its row each time."""
-        node = self.nodes.get(identifier)
-        if node is not None and ts - node.last_seen >= LAST_SEEN_GRAIN_MS:
-            node.last_seen = ts
-            self.seen_nodes[identifier] = node
-
     def touched(self, identifier: Identifier, event: Event) -> Node:
         """The node of an identifier that is about to change, made when it is unseen."""
         node = self.nodes.get(identifier)
         if node is None:
-            node = self.nodes[identifier] = Node(identifier, first_seen=event.ts, last_seen=event.ts)
+            node = self.nodes[identifier] = Node(identifier, first_seen=event.ts)
         self.changed_nodes[identifier] = node
         return node
 

@@ -10,12 +10,11 @@ from onefold.core.graph import Node, Profile
 from onefold.core.heal import Plan
 from onefold.core.identifiers import PROFILE_ID_PATTERN, STAND_IN, Identifier, unpack_profile_id
 from onefold.core.rules import Rules
-from onefold.core.tokens import places
 from onefold.engine.history import Journal
 from onefold.engine.situation import Present, Situation
 from onefold.errors import OnefoldError
 from onefold.store.database import Database, Reader, Row
-from onefold.store.graph_store import Written
+from onefold.store.graph_store import Sighting, Written, sightings_in
 from onefold.store.names import Names
 from onefold.store.packing import pack_text, unpack_text
 
@@ -72,26 +71,14 @@ def _fitting(
     Leaving identifiers out is not enough: two groups of them may be one person by an unfit event alone.
     """
     if purpose in (None, "analytics") and trust is None:
-        return _with_sites(describe(situation, found), situation.rules, situation.places(found.key))
+        return describe(situation, found, situation.sightings(found.key))
     entries = [written for written in situation.written([found.key]) if _fits(written, purpose, trust)]
     plan = situation.again(found.key, entries)
     part = _part(plan, identifier)
     if part is None:
         raise OnefoldError("not_found", "No event that fits this purpose and trust links it.")
     shown = msgspec.structs.replace(found, members=part.members, shares=part.shares)
-    seen = (place for written in entries for place in places(written.event))
-    return _with_sites(describe(situation, shown), situation.rules, seen)
-
-
-def _with_sites(shown: dict[str, Any], rules: Rules, found: Iterable[tuple[Identifier, str]]) -> dict[str, Any]:
-    """A profile that also says on which sites each identifier was seen, in the order in which they were found."""
-    seen: dict[str, dict[str, None]] = {}
-    for sent, site in found:
-        if site:
-            seen.setdefault(str(rules.canonical(sent)), {})[site] = None
-    for line in shown["identifiers"]:
-        line["sites"] = list(seen.get(line["identifier"], ()))
-    return shown
+    return describe(situation, shown, sightings_in(entries))
 
 
 def _part(plan: Plan, identifier: Identifier | None) -> Profile | None:
@@ -118,27 +105,39 @@ def profiles_of_events(database: Database, event_ids: Iterable[str]) -> dict[str
     return {unpack_text(event_id): unpack_profile_id(digest) for event_id, digest in rows}
 
 
-def describe(situation: Situation, found: Profile) -> dict[str, Any]:
-    """A profile as JSON. Times are ms."""
+def describe(situation: Situation, found: Profile, sightings: Iterable[Sighting]) -> dict[str, Any]:
+    """A profile as JSON, its identifiers with where and when its journal entries saw them. Times are ms."""
+    seen = _seen(situation.rules, sightings)
     shared = [node for node in map(situation.node, found.shares) if node is not None]
-    owned = [_seen(situation, node) for node in found.members.values() if node.identifier.type != STAND_IN]
+    owned = [_first_seen(situation, node) for node in found.members.values() if node.identifier.type != STAND_IN]
     nodes = sorted([*owned, *shared], key=lambda node: (node.first_seen, node.identifier))
     return {
         "id": found.id,
         "created_at": found.created_at,
-        "identifiers": [_identifier(node) for node in nodes],
+        "identifiers": [_identifier(node, *seen.get(node.identifier, (node.first_seen, []))) for node in nodes],
         "stand_ins": sorted(identifier.value for identifier in found.members if identifier.type == STAND_IN),
         "merged": [situation.profile(key).id for key in sorted(found.absorbed)],
         "flags": _flags(found),
     }
 
 
-def _seen(situation: Situation, node: Node) -> Node:
-    """A node with the first and last times the graph knows of, which a profile resolved again does not."""
+def _seen(rules: Rules, sightings: Iterable[Sighting]) -> dict[Identifier, tuple[int, list[str]]]:
+    """When each identifier was last seen, and on which sites, in the order of the first time."""
+    last: dict[Identifier, int] = {}
+    sites: dict[Identifier, dict[str, None]] = {}
+    for sent, site, ts in sightings:
+        identifier = rules.canonical(sent)
+        last[identifier] = max(ts, last.get(identifier, ts))
+        sites.setdefault(identifier, {}).update({site: None} if site else {})
+    return {identifier: (last[identifier], list(sites[identifier])) for identifier in last}
+
+
+def _first_seen(situation: Situation, node: Node) -> Node:
+    """A node with the first time the graph knows of, which a profile resolved again does not."""
     known = situation.node(node.identifier)
     if known is None or known is node:
         return node
-    return msgspec.structs.replace(node, first_seen=known.first_seen, last_seen=known.last_seen)
+    return msgspec.structs.replace(node, first_seen=known.first_seen)
 
 
 def _flags(found: Profile) -> list[str]:
@@ -153,17 +152,18 @@ def _flags(found: Profile) -> list[str]:
     return flags
 
 
-def _identifier(node: Node) -> dict[str, Any]:
+def _identifier(node: Node, last_seen: int, sites: list[str]) -> dict[str, Any]:
     return {
         "identifier": str(node.identifier),
         "type": node.identifier.type,
         "value": node.identifier.value,
         "shared": node.shared,
         "first_seen": node.first_seen,
-        "last_seen": node.last_seen,
+        "last_seen": last_seen,
         "source": node.source,
         "tier": node.tier,
         "verified": node.verified,
+        "sites": sites,
     }
 
 
@@ -197,7 +197,7 @@ def live(database: Database, rules: Rules) -> dict[str, Any]:
         shared = sorted({identifier for found in shown for identifier in found.shares})
         return {
             "counts": _counts(reader),
-            "profiles": [describe(present, found) for found in shown],
+            "profiles": [describe(present, found, present.sightings(found.key)) for found in shown],
             "shared": [{"identifier": str(i), "profiles": _ids(present, present.sharers(i))} for i in shared],
             "events": [_event(present, written) for written in journal.newest(_LIVE_EVENTS)],
         }

@@ -10,17 +10,18 @@ from onefold.core.graph import Graph, Node, NotLoaded, Profile
 from onefold.core.heal import Plan, reresolve
 from onefold.core.identifiers import Identifier, pack_profile_id
 from onefold.core.rules import Rules
-from onefold.core.tokens import places
 from onefold.engine.advance import assertion_of
 from onefold.engine.history import Journal, Progress, Replay
 from onefold.engine.memory import MemoryRun, long_run
 from onefold.store.database import Database
 from onefold.store.graph_store import (
+    Sighting,
     Written,
     load_identifiers,
     load_profiles,
-    places_of,
     sharers,
+    sightings_in,
+    sightings_of,
     written_at,
     written_of,
 )
@@ -46,8 +47,8 @@ class Situation(Protocol):
     def written(self, keys: Iterable[int]) -> list[Written]:
         """The journal entries that belong to these profiles or to what they absorbed, in order."""
 
-    def places(self, key: int) -> Iterable[tuple[Identifier, str]]:
-        """The identifiers that a profile's journal entries brought, each with the site it was seen on, in order."""
+    def sightings(self, key: int) -> Iterable[Sighting]:
+        """The identifiers that a profile's journal entries brought, where they were seen and when, in order."""
 
     def written_at(self, seq: int) -> Written | None:
         """The journal entry at a position."""
@@ -105,9 +106,9 @@ class Present:
         wanted = {other for key in keys for other in (key, *self.profile(key).absorbed)}
         return written_of(self._journal.reader, self._journal.names, sorted(wanted))
 
-    def places(self, key: int) -> list[tuple[Identifier, str]]:
-        """Where the identifiers of a profile were seen."""
-        return places_of(self._journal.reader, self._journal.names, [key, *self.profile(key).absorbed])
+    def sightings(self, key: int) -> list[Sighting]:
+        """Where the identifiers of a profile were seen, and when last."""
+        return sightings_of(self._journal.reader, self._journal.names, [key, *self.profile(key).absorbed])
 
     def written_at(self, seq: int) -> Written | None:
         """The journal entry at a position."""
@@ -174,9 +175,9 @@ class Past:
         """The journal entries of these profiles then."""
         return written_at(self._journal.reader, self._journal.names, self._run.positions(keys))
 
-    def places(self, key: int) -> Iterator[tuple[Identifier, str]]:
-        """Where the identifiers of a profile had been seen."""
-        return (place for written in self.written([key]) for place in places(written.event))
+    def sightings(self, key: int) -> Iterator[Sighting]:
+        """Where the identifiers of a profile had been seen, and when."""
+        return sightings_in(self.written([key]))
 
     def written_at(self, seq: int) -> Written | None:
         """The journal entry at a position."""

@@ -1,6 +1,7 @@
 """Between rows and the graph: load what a batch touches into a working set, and save what changed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,10 @@ from onefold.store.packing import (
 )
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+Sighting = tuple[Identifier, str, int]
+"""An identifier, the site it was seen on, and when: ms, by the sender's clock."""
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
@@ -106,10 +111,7 @@ def _adopt(graph: Graph, node: Node) -> None:
 
 def save_graph(tx: Transaction, names: Names, graph: Graph) -> None:
     """Write everything that changed in the working set."""
-    changed = graph.changed_nodes
-    seen = [node for identifier, node in graph.seen_nodes.items() if identifier not in changed]
-    tx.write("save_last_seen", [_last_seen_row(node, names) for node in seen])
-    tx.write("save_identifiers", [_identifier_row(node, names) for node in changed.values()])
+    tx.write("save_identifiers", [_identifier_row(node, names) for node in graph.changed_nodes.values()])
     tx.write("save_profiles", [_profile_row(profile) for profile in graph.changed_profiles.values()])
     links = {True: [], False: []}  # type: dict[bool, list[tuple[Any, ...]]]
     for (identifier, key), linked in graph.changed_shares.items():
@@ -148,21 +150,28 @@ def written_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[Writte
     return [written_from(row, names) for row in sorted(reader.each("journal_of", [(key,) for key in keys]))]
 
 
-def places_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[tuple[Identifier, str]]:
-    """Which identifiers the journal entries of these profiles brought from which sites, each pair once, in order."""
-    rows = sorted(reader.each("places_of", [(key,) for key in keys]))
-    crossed = [seq for seq, _, source, _ in rows if names.text(source) == CROSS_DOMAIN]
-    events = {written.seq: written.event for written in written_at(reader, names, crossed)}
-    found: dict[tuple[Identifier, str], None] = {}
-    done = set()  # most entries of a busy profile are page views that say the same
-    for seq, site, _, packed in rows:
-        if seq in events:
-            found.update(dict.fromkeys(places(events[seq])))
-        elif (site, packed) not in done:
-            done.add((site, packed))
-            identifiers = unpack_identifiers(packed, names.text)
-            found.update(dict.fromkeys((identifier, names.text(site)) for identifier in identifiers))
-    return list(found)
+def sightings_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[Sighting]:
+    """Which identifiers the journal entries of these profiles brought from which sites, and when last; each pair once,
+    in the order of the first time.
+    """
+    rows = sorted(reader.each("sightings_of", [(key,) for key in keys]))
+    crossed = [seq for seq, _, _, source, _ in rows if names.text(source) == CROSS_DOMAIN]
+    across = {written.seq: list(places(written.event)) for written in written_at(reader, names, crossed)}
+
+    @functools.cache  # most entries of a busy profile are page views that say the same
+    def within(site: int, packed: bytes) -> list[tuple[Identifier, str]]:
+        return [(identifier, names.text(site)) for identifier in unpack_identifiers(packed, names.text)]
+
+    found: dict[tuple[Identifier, str], int] = {}
+    for seq, ts, site, _, packed in rows:
+        for place in across.get(seq) or within(site, packed):
+            found[place] = max(ts, found.get(place, ts))
+    return [(*place, ts) for place, ts in found.items()]
+
+
+def sightings_in(entries: Iterable[Written]) -> Iterator[Sighting]:
+    """The same of entries that were read already, each pair as often as it comes."""
+    return ((*place, written.event.ts) for written in entries for place in places(written.event))
 
 
 def written_at(reader: Reader, names: Names, positions: Sequence[int]) -> list[Written]:
@@ -233,7 +242,7 @@ def written_from(row: Row, names: Names, with_body: bool = True, with_trace: boo
 
 
 def _node(identifier: Identifier, row: Row, names: Names) -> Node:
-    _, _, owner, shared, founded, linked_by, linked_at, first_seen, last_seen, source, tier, verified = row
+    _, _, owner, shared, founded, linked_by, linked_at, first_seen, source, tier, verified = row
     return Node(
         identifier,
         owner,
@@ -242,7 +251,6 @@ def _node(identifier: Identifier, row: Row, names: Names) -> Node:
         linked_by,
         linked_at,
         first_seen,
-        last_seen,
         names.text(source),
         TIERS[tier],
         bool(verified),
@@ -259,15 +267,10 @@ def _identifier_row(node: Node, names: Names) -> tuple[Any, ...]:
         node.linked_by,
         node.linked_at,
         node.first_seen,
-        node.last_seen,
         names.id(node.source),
         TIERS.index(node.tier),
         int(node.verified),
     )
-
-
-def _last_seen_row(node: Node, names: Names) -> tuple[Any, ...]:
-    return names.id(node.identifier.type), pack_text(node.identifier.value), node.last_seen
 
 
 def _profile(row: Row) -> Profile:

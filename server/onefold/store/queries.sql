@@ -21,11 +21,11 @@ insert into meta (key, value) values (?, ?) on conflict (key) do update set valu
 select j.event_id from (values {bytes}) v cross join journal j where j.event_id = v.column1
 
 -- identifiers: primary key of identifier
-select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.last_seen, i.source, i.tier, i.verified
+select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.source, i.tier, i.verified
 from (values {int bytes}) v cross join identifier i where i.type = v.column1 and i.value = v.column2
 
 -- members: identifier_owner
-select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.last_seen, i.source, i.tier, i.verified
+select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.source, i.tier, i.verified
 from (values {int}) v cross join identifier i where i.owner = v.column1
 
 -- shares: shared_link_profile
@@ -46,14 +46,11 @@ from (values {int}) v cross join profile p where p.merged_into = v.column1
 select key, merged_into from profile where id = ?
 
 -- save_identifiers: primary key of identifier
-insert into identifier (type, value, owner, shared, founded, linked_by, linked_at, first_seen, last_seen, source, tier, verified)
-values {int bytes int int int int int int int int int int}
+insert into identifier (type, value, owner, shared, founded, linked_by, linked_at, first_seen, source, tier, verified)
+values {int bytes int int int int int int int int int}
 on conflict (type, value) do update set owner = excluded.owner, shared = excluded.shared, founded = excluded.founded,
-  linked_by = excluded.linked_by, linked_at = excluded.linked_at, first_seen = excluded.first_seen, last_seen = excluded.last_seen,
+  linked_by = excluded.linked_by, linked_at = excluded.linked_at, first_seen = excluded.first_seen,
   source = excluded.source, tier = excluded.tier, verified = excluded.verified
-
--- save_last_seen: primary key of identifier; names no indexed column, because SQLite writes the index entries of those it sets anew
-update identifier set last_seen = v.column3 from (values {int bytes int}) v where type = v.column1 and value = v.column2
 
 -- save_profiles: primary key of profile
 insert into profile (key, id, created_at, merged_into, merged_at, merged_by) values {int bytes int int int int}
@@ -79,8 +76,8 @@ from (select coalesce(max(seq), 0) as newest from ledger) e cross join (values {
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
 from (values {int}) v cross join journal j where j.profile = v.column1
 
--- places_of: journal_profile
-select j.seq, j.site, j.source, j.identifiers from (values {int}) v cross join journal j where j.profile = v.column1
+-- sightings_of: journal_profile
+select j.seq, j.ts, j.site, j.source, j.identifiers from (values {int}) v cross join journal j where j.profile = v.column1
 
 -- journal_at: primary key of journal
 select j.seq, j.event_id, j.received_at, j.ts, j.kind, j.site, j.source, j.tier, j.verified, j.session, j.identifiers, j.outcome, j.profile, j.trace, j.body
