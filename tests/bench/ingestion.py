@@ -26,6 +26,8 @@ from onefold.engine.ingest import Ingest
 from onefold.store.database import Database, Transaction
 
 BATCH: Final = 256
+VISITS: Final = 1
+"""Page views of each person before the stream."""
 Writes = list[tuple[str, list[Any]]]
 Told = dict[str, float]
 
@@ -34,7 +36,7 @@ def measure(folder: Path, identifiers: int, events: int, rounds: int) -> Told:
     """On SQLite, medians: events per second, ingested and written only; their ratio round by round, by the clock and by
     processor time; microseconds of processor time an event; resident memory of the ingesting process in MB.
     """
-    base = populated(folder, identifiers)
+    base = populated(folder, identifiers, VISITS)
     found = compare(lambda: copy_of(base, "measured.db"), folder, identifiers, events, rounds)
     for path in folder.glob("measured.db*"):
         path.unlink()
@@ -92,7 +94,7 @@ def told_by(process: subprocess.Popen[str]) -> Told:
 def in_batches(events: int, identifiers: int) -> list[list[Permitted]]:
     """The mixed stream that follows a population of so many identifiers."""
     people = identifiers // IDENTIFIERS_A_PERSON
-    stream = list(mixed_stream(events, people, first=people))
+    stream = list(mixed_stream(events, people, first=people * (1 + VISITS)))
     return [stream[at : at + BATCH] for at in range(0, len(stream), BATCH)]
 
 
