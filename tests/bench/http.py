@@ -1,8 +1,8 @@
 """How many durable events a second the endpoint answers over HTTP, beside a Flask application that stores nothing.
 
-Three servers stand side by side under the same granian settings and are loaded in turn by 32 clients: the endpoint, the
-endpoint with a batch size of one, and a Flask application that reads the body and answers 202. The clients share the
-machine's cores with the server.
+Servers stand side by side under granian and are loaded in turn by 32 clients: the endpoint, the endpoint with a batch
+size of one, and a Flask application that reads the body and answers 202, once with a thread for each client and once
+with the few threads that suit it best. The clients share the machine's cores with the server.
 """
 
 import json
@@ -16,9 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from flask import Flask, request
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
 
 from bench.load import ORIGIN, PEOPLE
 from bench.population import IDENTIFIERS_A_PERSON
@@ -26,6 +29,7 @@ from bench.stored import copy_of, populated
 from onefold.config import CONFIG_VARIABLE
 from onefold.web import serving
 from onefold.web.app import create_app
+from onefold.web.front import Front
 
 CLIENTS: Final = 32
 _CONFIG: Final = """\
@@ -50,18 +54,37 @@ def null() -> Flask:
     return app
 
 
-def one_by_one() -> Any:
+def one_by_one() -> Front:
     """The endpoint, every event in a transaction of its own."""
     app = create_app(serving.configured())
     app.extensions["onefold"].ingest._group._most = 1
-    return app
+    return Front(app)
+
+
+def serve_null(port: int, threads: int) -> None:
+    """Serve the null application as the endpoint is served, but as the WSGI application that it is."""
+    Granian(
+        "bench.http:null",
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        blocking_threads=threads,
+        backlog=2048,
+        log_level=LogLevels.error,
+        websockets=False,
+    ).serve()
 
 
 SLOW: Final = "batches of one"
+NULL: Final = "null Flask app"
+_OURS: Final = "from onefold.web.serving import run; run('{}', '127.0.0.1', {{}})"
+_NULL: Final = "from bench.http import serve_null; serve_null({{}}, {})"
 SERVERS: Final[dict[str, str]] = {
-    "endpoint": "onefold.web.serving:endpoint",
-    SLOW: "bench.http:one_by_one",
-    "null Flask app": "bench.http:null",
+    "endpoint": _OURS.format("onefold.web.serving:endpoint"),
+    SLOW: _OURS.format("bench.http:one_by_one"),
+    NULL: _NULL.format(CLIENTS),
+    "with 4 threads": _NULL.format(4),
 }
 
 
@@ -71,7 +94,7 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, dict[str, float]
     """
     base = populated(folder, PEOPLE * IDENTIFIERS_A_PERSON)
     with ExitStack() as stack:
-        servers = {name: stack.enter_context(_serving(target, base)) for name, target in SERVERS.items()}
+        servers = {name: stack.enter_context(_serving(name, server, base)) for name, server in SERVERS.items()}
         first = PEOPLE
         found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
         for _ in range(rounds + 1):  # the first one warms up
@@ -79,7 +102,7 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, dict[str, float]
                 sent = count // 4 if name == SLOW else count
                 found[name].append(_round(port, pid, first, sent))
                 first += sent
-    return {name: _medians(told[1:], found["null Flask app"][1:]) for name, told in found.items()}
+    return {name: _medians(told[1:], found[NULL][1:]) for name, told in found.items()}
 
 
 def _round(port: int, pid: int, first: int, count: int) -> dict[str, float]:
@@ -101,15 +124,14 @@ def _medians(rounds: list[dict[str, float]], null: list[dict[str, float]]) -> di
 
 
 @contextmanager
-def _serving(target: str, base: Path) -> Iterator[tuple[int, int]]:
+def _serving(name: str, program: str, base: Path) -> Iterator[tuple[int, int]]:
     """A server on a free port and a database of its own, as its port and process group."""
-    name = target.replace(":", "-").replace(".", "-")
     with closing(copy_of(base, f"{name}.db")) as database:
         config = base.with_name(f"{name}.toml")
         config.write_text(_CONFIG.format(url=database.url, origin=ORIGIN), encoding="utf-8")
     port = _free_port()
     environment = os.environ | {CONFIG_VARIABLE: str(config)}
-    command = [sys.executable, "-c", f"from onefold.web.serving import run; run('{target}', '127.0.0.1', {port})"]
+    command = [sys.executable, "-c", program.format(port)]
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         _until(lambda: _answers(port))

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import uuid
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,15 +12,25 @@ import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import Client
 
 from onefold.config import Config, Server
 from onefold.errors import ConfigError
 from onefold.web.app import create_app
-from onefold.web.logs import RequestIds
 from support import pictures
 from support.stores import path_of
-from support.web import ANALYTICS_ORIGIN, ORIGIN, OTHER_ORIGIN, UID, counts, database, link, post, problem, view
+from support.web import (
+    ANALYTICS_ORIGIN,
+    ORIGIN,
+    OTHER_ORIGIN,
+    UID,
+    ask_front,
+    counts,
+    database,
+    link,
+    post,
+    problem,
+    view,
+)
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, OTHER_ORIGIN, ANALYTICS_ORIGIN])
@@ -154,21 +164,37 @@ WAYS: Final[list[Any]] = [
 ]
 
 
+def answered(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> tuple[Any, ...]:
+    """An answer in a form that two can be compared in."""
+    told = sorted((name.lower(), re.sub("Expires=[^;]*", "", value)) for name, value in headers)
+    return status, told, body
+
+
 @pytest.mark.parametrize(("body", "headers"), WAYS)
-def test_flask_answers_an_event_as_the_collector_in_front_of_it_does(
-    app: Flask, body: Any, headers: dict[str, str]
-) -> None:
+def test_flask_answers_an_event_as_the_front_does(app: Flask, body: Any, headers: dict[str, str]) -> None:
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    answers = []
-    for application in (app, RequestIds(partial(Flask.wsgi_app, app))):
-        client = Client(application, use_cookies=False)
-        answer = client.post(
-            "/v1/events", data=data, headers={"Content-Type": "text/plain", "X-Request-Id": "a" * 32, **headers}
-        )
-        cookies = [re.sub("Expires=[^;]*", "", cookie) for cookie in answer.headers.getlist("Set-Cookie")]
-        others = sorted((name, value) for name, value in answer.headers if name != "Set-Cookie")
-        answers.append((answer.status, others, cookies, answer.data))
-    assert answers[0] == answers[1]
+    sent = {"Content-Type": "text/plain", "X-Request-Id": "a" * 32, **headers}
+    by_flask = app.test_client(use_cookies=False).post("/v1/events", data=data, headers=sent)
+    by_front = ask_front(app, [data], sent | {"Content-Length": str(len(data))})
+    assert answered(*by_front) == answered(by_flask.status_code, by_flask.headers, by_flask.data)
+
+
+WHOLE: Final = msgspec.json.encode(link())
+PIECES: Final[list[Any]] = [
+    pytest.param([WHOLE[:9], WHOLE[9:30], b"", WHOLE[30:]], {}, 202, None, id="in pieces, of unknown length"),
+    pytest.param([b" " * 2**19] * 3, {}, 413, "too_large", id="too large, of unknown length"),
+    pytest.param([], {"Content-Length": str(2**20 + 1)}, 413, "too_large", id="too large: not even read"),
+    pytest.param([WHOLE[:9], None], {}, 422, "invalid_event", id="the sender leaves in the middle"),
+]
+
+
+@pytest.mark.parametrize(("pieces", "headers", "status", "code"), PIECES)
+def test_a_body_may_come_in_pieces_and_is_bounded(
+    app: Flask, pieces: list[bytes | None], headers: dict[str, str], status: int, code: str | None
+) -> None:
+    found, _, body = ask_front(app, pieces, {"Origin": ORIGIN, "Content-Type": "text/plain", **headers})
+    assert (found, msgspec.json.decode(body).get("code")) == (status, code)
+    assert counts(app)["last_journal_seq"] == (1 if status == 202 else 0)
 
 
 @pytest.mark.parametrize("tier", ["T3", "T4"])
@@ -275,7 +301,7 @@ def test_a_defect_is_answered_with_a_problem_document_that_tells_nothing(
     def broken(events: object) -> None:
         raise ZeroDivisionError("marker@example.com")
 
-    monkeypatch.setattr(app.extensions["onefold"].ingest, "take", broken)
+    monkeypatch.setattr(app.extensions["onefold"].ingest, "take_soon", broken)
     response = post(browser, view())
     assert problem(response) == (500, "internal_error")
     assert "marker" not in response.text

@@ -1,14 +1,19 @@
 """What the tests of the browser plane send, and what they look at afterwards."""
 
+import asyncio
 import json
 import uuid
-from typing import Any, Final
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
+from a2wsgi.asgi_typing import Scope
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from onefold.store.database import Database
+from onefold.web.front import Front
 from support import pictures
 from support.stores import path_of
 
@@ -51,6 +56,34 @@ def post(browser: FlaskClient, body: Any, origin: str | None = ORIGIN, **headers
     if origin is not None:
         sent["Origin"] = origin
     return browser.post("/v1/events", data=data, headers=sent)
+
+
+def ask_front(
+    app: Flask, pieces: Sequence[bytes | None], headers: dict[str, str]
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Send an event past Flask, its body in pieces; None in their place: the sender leaves. Status, headers and body
+    of the answer.
+    """
+    rest, answer = deque(pieces), list[Any]()
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/events",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+
+    async def receive() -> Any:
+        piece = rest.popleft()
+        if piece is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": piece, "more_body": bool(rest)}
+
+    async def send(message: Any) -> None:
+        answer.append(message)
+
+    asyncio.run(Front(app)(cast(Scope, scope), receive, send))
+    start, end = answer
+    return start["status"], [(name.decode(), value.decode()) for name, value in start["headers"]], end["body"]
 
 
 def problem(response: TestResponse) -> tuple[int, str]:

@@ -2,14 +2,16 @@
 
 Who has time without end commits in their own thread, for everybody who waits. Who has a budget hands over to a writer
 thread, and can leave when the budget is over: a thread that commits itself could not leave a database that hangs.
+A coroutine hands over too, and holds no thread while it waits.
 
 A caller alone waits for nobody. Under load the writer lets a batch fill, for a moment at most, until as many callers
 wait as the last batch had and as came during it: whoever was just answered is likely to be back with the next event.
 """
 
+import asyncio
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
@@ -26,16 +28,21 @@ class Overdue(Exception):
 
 
 class _Waiting(Generic[Item, Result]):
-    """The items of one caller, and in time their results or the error that befell the batch."""
+    """The items of one caller, and in time their results or the error that befell the batch.
 
-    __slots__ = ("error", "finished", "items", "results")
+    The caller is a thread, which waits for a lock of its own (a shared one would wake all for every one that is done),
+    or a coroutine, which waits for a future of its loop.
+    """
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    __slots__ = ("error", "finished", "items", "lock", "results")
+
+    def __init__(self, items: Sequence[Item], finished: asyncio.Future[None] | None = None) -> None:
         self.items = items
         self.results: list[Result] | None = None
         self.error: BaseException | None = None
-        self.finished = threading.Lock()  # a bare lock each: a shared one would wake all for every one that is done
-        self.finished.acquire()
+        self.finished = finished
+        self.lock = threading.Lock()
+        self.lock.acquire()
 
     @property
     def done(self) -> bool:
@@ -45,6 +52,25 @@ class _Waiting(Generic[Item, Result]):
         if self.error is not None:
             raise self.error
         return self.results or []
+
+
+def _wake(batch: Iterable[_Waiting[Item, Result]]) -> None:
+    """Wake all callers of a batch; the coroutines of a loop together, for each call into one wakes its thread."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
+    for waiting in batch:
+        if waiting.finished is None:
+            waiting.lock.release()
+        else:
+            by_loop[waiting.finished.get_loop()].append(waiting.finished)
+    for loop, finished in by_loop.items():
+        with suppress(RuntimeError):  # it was closed, and nobody is left to be told
+            loop.call_soon_threadsafe(_finish, finished)
+
+
+def _finish(all_finished: Iterable[asyncio.Future[None]]) -> None:
+    for finished in all_finished:
+        if not finished.done():  # who was cancelled is gone
+            finished.set_result(None)
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -59,7 +85,7 @@ class GroupCommit(Generic[Item, Result]):
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._turn = threading.Lock()
         self._writer: threading.Thread | None = None
-        self._wake = threading.Event()
+        self._alarm = threading.Event()
         self._wanted = 1  # the number of callers that wakes the writer
 
     def submit(self, items: Sequence[Item]) -> list[Result]:
@@ -74,14 +100,24 @@ class GroupCommit(Generic[Item, Result]):
     def submit_within(self, items: Sequence[Item], seconds: float) -> list[Result]:
         """As `submit`, but raises Overdue where it takes longer than this."""
         waiting: _Waiting[Item, Result] = _Waiting(items)
-        if self._writer is None:
-            self._start_writer()
-        self._queue.append(waiting)
-        if len(self._queue) >= self._wanted:
-            self._wake.set()
-        if not waiting.finished.acquire(timeout=seconds) and not waiting.done:
-            self._take_back(waiting)
-            raise Overdue
+        self._hand_over(waiting)
+        if not waiting.lock.acquire(timeout=seconds) and not waiting.done:
+            self._leave(waiting)
+        return waiting.outcome()
+
+    async def submit_soon(self, items: Sequence[Item], seconds: float) -> list[Result]:
+        """As `submit_within`, for a coroutine."""
+        loop = asyncio.get_running_loop()
+        finished = loop.create_future()
+        waiting: _Waiting[Item, Result] = _Waiting(items, finished)
+        self._hand_over(waiting)
+        budget = loop.call_later(seconds, _finish, [finished])
+        try:
+            await finished
+        finally:
+            budget.cancel()
+        if not waiting.done:
+            self._leave(waiting)
         return waiting.outcome()
 
     def close(self) -> None:
@@ -89,12 +125,21 @@ class GroupCommit(Generic[Item, Result]):
         with self._turn:
             writer, self._writer = self._writer, None
         if writer is not None:
-            self._wake.set()
+            self._alarm.set()
             writer.join()
 
-    def _take_back(self, waiting: _Waiting[Item, Result]) -> None:
+    def _hand_over(self, waiting: _Waiting[Item, Result]) -> None:
+        if self._writer is None:
+            self._start_writer()
+        self._queue.append(waiting)
+        if len(self._queue) >= self._wanted:
+            self._alarm.set()
+
+    def _leave(self, waiting: _Waiting[Item, Result]) -> None:
+        """Wait no longer. Raises Overdue."""
         with suppress(ValueError):  # a commit under way has it in hand
             self._queue.remove(waiting)
+        raise Overdue
 
     def _start_writer(self) -> None:
         with self._turn:
@@ -113,9 +158,9 @@ class GroupCommit(Generic[Item, Result]):
 
     def _let_fill(self) -> None:
         """Wait for as many callers as there are about, but not long; for the first one without end."""
-        self._wake.clear()
+        self._alarm.clear()
         if len(self._queue) < self._wanted and self._writer is threading.current_thread():
-            self._wake.wait(_FILL_SECONDS if self._wanted > 1 else None)
+            self._alarm.wait(_FILL_SECONDS if self._wanted > 1 else None)
 
     def _commit_next(self) -> int:
         """Commit for those who came first; returns how many they were."""
@@ -131,8 +176,7 @@ class GroupCommit(Generic[Item, Result]):
             if not isinstance(error, Exception):
                 raise
         finally:
-            for waiting in batch:
-                waiting.finished.release()
+            _wake(batch)
         return len(batch)
 
     def _next_batch(self) -> list[_Waiting[Item, Result]]:

@@ -4,9 +4,11 @@ One batch is one transaction with a constant number of statements: find duplicat
 the batch touches, resolve the events one after another against that working set, save what changed.
 """
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Final, Protocol
 
@@ -132,17 +134,31 @@ class Ingest:
         """
         if self._spool is None:
             return self._group.submit(events)
-        if not self.store_away:
-            try:
+        with self._unless_away() as away:
+            if not away:
                 return self._group.submit_within(events, self._budget_seconds)
-            except Overdue:
-                if not self.store_away:
-                    log.warning("store_overdue")
-                self.store_away = True
-            except OnefoldError as error:
-                if error.code != "unavailable":
-                    raise
         return self._defer(events, self._spool)
+
+    async def take_soon(self, events: Sequence[Permitted]) -> list[Taken]:
+        """As `take`, for a coroutine; there must be a spool."""
+        assert self._spool is not None
+        with self._unless_away() as away:
+            if not away:
+                return await self._group.submit_soon(events, self._budget_seconds)
+        return await asyncio.to_thread(self._defer, events, self._spool)
+
+    @contextmanager
+    def _unless_away(self) -> Iterator[bool]:
+        """Try the store, unless it is away; what shows that it is away goes no further."""
+        try:
+            yield self.store_away
+        except Overdue:
+            if not self.store_away:
+                log.warning("store_overdue")
+            self.store_away = True
+        except OnefoldError as error:
+            if error.code != "unavailable":
+                raise
 
     def take_late(self, events: Sequence[Permitted], seconds: float) -> list[Taken]:
         """Resolve and store events that may not go to the spool, or come from there, each in its turn among the others.

@@ -24,6 +24,8 @@ MAX_BODY_BYTES: Final = 1_048_576
 MAX_EVENTS: Final = 100
 MAX_EXTRA_BYTES: Final = 4_096
 MAX_DEPTH: Final = 16
+_TOO_DEEP: Final = f"An event may be nested at most {MAX_DEPTH} levels deep."
+_ESCAPED_NUL: Final = b"\\u0000"
 MAX_IDENTIFIERS: Final = 50
 MAX_TEXT: Final = 2_048
 _MAX_CLOCK_SKEW_MS: Final = 86_400_000
@@ -86,12 +88,17 @@ _KNOWN: Final = frozenset(field.encode_name for field in msgspec.structs.fields(
 _KNOWN_META: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_Meta))
 
 
+def check_length(length: int) -> None:
+    """Raise `too_large` for a body of more bytes than that."""
+    if length > MAX_BODY_BYTES:
+        raise OnefoldError("too_large", "A request may have at most 1 MiB.")
+
+
 def split(body: bytes) -> list[Any]:
     """The events in a request body, each still plain JSON data. Raises OnefoldError for what spoils
     the whole request.
     """
-    if len(body) > MAX_BODY_BYTES:
-        raise OnefoldError("too_large", "A request may have at most 1 MiB.")
+    check_length(len(body))
     document = decode(body)
     events = document if isinstance(document, list) else [document]
     if not events:
@@ -154,37 +161,36 @@ def check_size(raw: Any) -> None:
     """Raise `invalid_event` for what is no object or cannot be kept, `too_large` for more than 64 KiB."""
     if not isinstance(raw, dict):
         raise OnefoldError("invalid_event", "An event is a JSON object.")
-    _check_text(raw, MAX_DEPTH)
-    if len(msgspec.json.encode(raw)) > MAX_EVENT_BYTES:
+    encoded = _encoded(raw)
+    if len(encoded) > MAX_EVENT_BYTES:
         raise OnefoldError("too_large", "An event may have at most 64 KiB.")
+    if encoded.count(b"{") + encoded.count(b"[") > MAX_DEPTH or _ESCAPED_NUL in encoded:  # few need a closer look
+        _check_values(raw, MAX_DEPTH)
 
 
-def _check_text(value: Any, depth: int) -> None:
-    """Refuse what no store can keep: NUL, lone surrogates, numbers beyond 64 bits; and nesting without end."""
+def _encoded(raw: dict[str, Any]) -> bytes:
+    """JSON again. Refuses lone surrogates, and nesting without end."""
+    try:
+        return msgspec.json.encode(raw)
+    except UnicodeEncodeError:
+        raise OnefoldError("invalid_event", "A text holds half of a surrogate pair.") from None
+    except RecursionError:
+        raise OnefoldError("invalid_event", _TOO_DEEP) from None
+
+
+def _check_values(value: Any, depth: int) -> None:
+    """Refuse what is nested too deep, and NUL, which PostgreSQL does not keep."""
     if depth < 0:
-        raise OnefoldError("invalid_event", f"An event may be nested at most {MAX_DEPTH} levels deep.")
-    if isinstance(value, str):
-        if "\x00" in value or not _is_unicode(value):
-            raise OnefoldError("invalid_event", "A text holds a NUL character or half of a surrogate pair.")
-    elif isinstance(value, dict):
+        raise OnefoldError("invalid_event", _TOO_DEEP)
+    if isinstance(value, str) and "\x00" in value:
+        raise OnefoldError("invalid_event", "A text holds a NUL character.")
+    if isinstance(value, dict):
         for key, item in value.items():
-            _check_text(key, depth)
-            _check_text(item, depth - 1)
+            _check_values(key, depth)
+            _check_values(item, depth - 1)
     elif isinstance(value, list):
         for item in value:
-            _check_text(item, depth - 1)
-    elif isinstance(value, int) and abs(value) >= 2**63:
-        raise OnefoldError("invalid_event", "A number is beyond 64 bits.")
-
-
-def _is_unicode(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+            _check_values(item, depth - 1)
 
 
 def _convert(raw: Any) -> _Message:
@@ -305,13 +311,16 @@ def _extra(raw: Mapping[str, Any]) -> dict[str, Any]:
     unknown_meta = {k: v for k, v in meta.items() if k not in _KNOWN_META} if isinstance(meta, dict) else {}
     if unknown_meta:
         extra["_meta"] = unknown_meta
-    extra = redact(_without_raw(extra))
+    extra = redact(_kept(extra))
     return extra if len(msgspec.json.encode(extra)) <= MAX_EXTRA_BYTES else {}
 
 
-def _without_raw(value: Any) -> Any:
+def _kept(value: Any) -> Any:
+    """A member's value without what is raw by its name. Refuses numbers that other programs could not read back."""
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise OnefoldError("invalid_event", "A number is beyond 64 bits.")
     if isinstance(value, list):
-        return [_without_raw(item) for item in value]
+        return [_kept(item) for item in value]
     if isinstance(value, dict):
-        return {name: _without_raw(item) for name, item in value.items() if name.lower() not in _RAW}
+        return {name: _kept(item) for name, item in value.items() if name.lower() not in _RAW}
     return value

@@ -21,7 +21,7 @@ _ID_SECRET_CHECK: Final = "id_secret_check"
 
 
 def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flask:
-    """The endpoint as a WSGI application.
+    """The endpoint as a Flask application; `web.front` puts the collection of events in front of it.
 
     `migrate` brings the schema up to date first; `demo` adds the live page, which shows everybody everything and is
     for this machine only. Raises ConfigError when the rules, the secrets or the database do not fit.
@@ -39,13 +39,13 @@ def create_app(config: Config, migrate: bool = True, demo: bool = False) -> Flas
     budget_ms = config.store.commit_budget_ms
     ingest = Ingest(database, rules, secrets.id_secret, spool=spool, budget_ms=budget_ms, watch=metrics)
     ingest.adopt(config.rules, now_ms())
-    state = app.extensions["onefold"] = State(config, secrets, database, ingest, spool, metrics)
+    app.extensions["onefold"] = State(config, secrets, database, ingest, spool, metrics)
     problems.register(app)
     for blueprint in (api.blueprint, collect.blueprint, tokens.blueprint, sensor.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     if demo:
         app.register_blueprint(live.blueprint)
-    app.wsgi_app = logs.RequestIds(collect.Collector(app.wsgi_app, state))  # type: ignore[method-assign]
+    app.wsgi_app = logs.RequestIds(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

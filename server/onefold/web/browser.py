@@ -46,7 +46,7 @@ def policy_of(site: Site) -> Policy:
 
 def sends_gpc(header: str) -> bool:
     """Whether a Sec-GPC header says Global Privacy Control. Only the value `1` counts (W3C GPC), in any of several
-    headers, which a WSGI server joins by commas.
+    headers, which servers join by commas.
     """
     return "1" in [value.strip() for value in header.split(",")]
 

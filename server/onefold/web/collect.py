@@ -1,12 +1,12 @@
 """POST /v1/events: what the sensor sends. Parse, gate, hand to the engine, answer once everything is committed."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from flask import Blueprint, request
 from werkzeug import Response
-from werkzeug.wsgi import get_input_stream
 
 from onefold.config import Site
 from onefold.core.claims import check_claim
@@ -18,7 +18,6 @@ from onefold.web import events
 from onefold.web.browser import (
     allow_origin,
     check_media_type,
-    cors_headers,
     policy_of,
     preflight,
     sends_gpc,
@@ -31,70 +30,59 @@ from onefold.web.reply import Reply
 from onefold.web.state import State, now_ms, state
 
 MAX_BODY_BYTES: Final = uiaf.MAX_BODY_BYTES
-_PATH: Final = "/v1/events"
-
-Environ = dict[str, Any]
-Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+PATH: Final = "/v1/events"
 
 blueprint = Blueprint("collect", __name__)
 blueprint.after_request(allow_origin)
 
 
-@blueprint.route(_PATH, methods=["OPTIONS"], provide_automatic_options=False)
+class Sent(NamedTuple):
+    """What is asked of a request that brings events; an absent header is empty, and `origin` None. `body` reads the
+    body, and raises `too_large`.
+    """
+
+    origin: str | None
+    media_type: str
+    gpc: str
+    body: Callable[[], Awaitable[bytes]]
+
+
+@blueprint.route(PATH, methods=["OPTIONS"], provide_automatic_options=False)
 def allow_events() -> Response:
     """Answer a preflight, for pages that send application/json."""
     return preflight("POST")
 
 
-@blueprint.post(_PATH)
+@blueprint.post(PATH)
 def take_events() -> Response:
-    """Take one event or an array of events, for who reaches Flask past the `Collector`."""
-    return collect(request.environ, state()).response()
+    """Take one event or an array of events, under a WSGI server."""
+    headers = request.headers
+
+    async def body() -> bytes:
+        uiaf.check_length(request.content_length or 0)
+        return request.get_data(cache=False)
+
+    sent = Sent(headers.get("Origin"), headers.get("Content-Type", ""), headers.get("Sec-GPC", ""), body)
+    return asyncio.run(collect(sent, state())).response()
 
 
-class Collector:
-    """Answers `POST /v1/events` in front of a Flask application, and hands it everything else.
-
-    Nearly all requests are this one, and it needs neither routing nor sessions nor signals, which together take longer
-    than reading and checking an event does.
-    """
-
-    def __init__(self, application: Application, state: State) -> None:
-        self._application = application
-        self._state = state
-
-    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """A WSGI application."""
-        if environ["PATH_INFO"] != _PATH or environ["REQUEST_METHOD"] != "POST":
-            return self._application(environ, start_response)
-        return collect(environ, self._state).send(start_response)
-
-
-def collect(environ: Environ, state: State) -> Reply:
-    """Take the event or the events in a WSGI request. Whatever goes wrong is answered with a problem document."""
-    origin = environ.get("HTTP_ORIGIN")
-    reply = _answer(environ, origin, state)
-    reply.headers.extend(cors_headers(origin, state.config))
-    return reply
-
-
-def _answer(environ: Environ, origin: str | None, state: State) -> Reply:
+async def collect(sent: Sent, state: State) -> Reply:
+    """Take the event or the events of a request. Whatever goes wrong is answered with a problem document."""
     try:
-        site = site_of(origin, state.config)
-        return _respond(site, environ["HTTP_ORIGIN"], _take(environ, site, state), state)
+        site = site_of(sent.origin, state.config)
+        return _respond(site, sent.origin or "", await _take(sent, site, state), state)
     except OnefoldError as error:
-        state.note_refused(origin, "request", error)
+        state.note_refused(sent.origin, "request", error)
         return problem(error)
     except Exception as error:
         return answer_to(error)
 
 
-def _take(environ: Environ, site: Site, state: State) -> list[Answer]:
-    check_media_type(environ.get("CONTENT_TYPE", ""))
-    received_at = now_ms()
-    gpc = sends_gpc(environ.get("HTTP_SEC_GPC", ""))
-    body = get_input_stream(environ, max_content_length=MAX_BODY_BYTES).read()
-    return events.take(state.ingest, [_check(raw, site, gpc, received_at, state) for raw in uiaf.split(body)])
+async def _take(sent: Sent, site: Site, state: State) -> list[Answer]:
+    check_media_type(sent.media_type)
+    received_at, gpc = now_ms(), sends_gpc(sent.gpc)
+    checked = [_check(raw, site, gpc, received_at, state) for raw in uiaf.split(await sent.body())]
+    return await events.take_soon(state.ingest, checked)
 
 
 def _respond(site: Site, origin: str, answers: Sequence[Answer], state: State) -> Reply:

@@ -4,21 +4,23 @@ one machine only.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from a2wsgi.asgi_typing import ASGIApp, Receive, Scope, Send
+from flask import Flask
 
 from demo_site import create_app as create_site
 from onefold.config import CONFIG_VARIABLE
 from onefold.errors import OnefoldError
 from onefold.web.app import create_app
+from onefold.web.front import in_threads
 from onefold.web.problems import problem
 from onefold.web.serving import configured, die_with_parent, end_when_told, looked_after
 
 BRANDS: Final = ("brand-a", "brand-b", "blog")
 PORT_VARIABLE: Final = "ONEFOLD_DEMO_PORT"
-
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _CONFIG = """\
 # The demonstration's configuration, written anew at every start.
@@ -55,22 +57,27 @@ def prepare(port: int) -> Path:
     return folder
 
 
-def application() -> Application:
+def application() -> ASGIApp:
     """All four applications behind one door."""
     end_when_told()
     die_with_parent()
     at = urls(int(os.environ[PORT_VARIABLE]))
-    hosts: dict[str, Application] = {"id.localhost": looked_after(create_app(configured(), demo=True)).wsgi_app}
+    hosts: dict[str, ASGIApp] = {"id.localhost": looked_after(create_app(configured(), demo=True))}
     for brand in BRANDS:
         site = create_site(brand, at["id"], {name: at[name] for name in BRANDS})
-        hosts[f"{brand}.localhost"] = site.wsgi_app
+        hosts[f"{brand}.localhost"] = in_threads(site)
+    nowhere = in_threads(_say_where(hosts))
 
-    def by_host(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        host = environ.get("HTTP_HOST", "").partition(":")[0]
-        found = hosts.get(host)
-        if found is None:
-            known = ", ".join(sorted(hosts))
-            return problem(OnefoldError("not_found", f"The demonstration answers at {known}.")).send(start_response)
-        return found(environ, start_response)
+    async def by_host(scope: Scope, receive: Receive, send: Send) -> None:
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1") if scope["type"] == "http" else "id.localhost"
+        await hosts.get(host.partition(":")[0], nowhere)(scope, receive, send)
 
     return by_host
+
+
+def _say_where(hosts: Iterable[str]) -> Flask:
+    """What answers at any other name."""
+    app = Flask("nowhere", static_folder=None)
+    detail = f"The demonstration answers at {', '.join(sorted(hosts))}."
+    app.register_error_handler(404, lambda _: problem(OnefoldError("not_found", detail)).response())
+    return app

@@ -65,10 +65,26 @@ def take(ingest: Ingest, checked: Sequence[Permitted | Rejected]) -> list[Answer
     """Hand what is permitted to the engine, in order, and answer for every event once it is committed. Raises
     `unavailable`.
     """
-    permitted = [item for item in checked if isinstance(item, Permitted)]
-    taken = iter(ingest.take(permitted) if permitted else [])
-    results = [next(taken) if isinstance(item, Permitted) else None for item in checked]
-    return [Answer(index, item, result) for index, (item, result) in enumerate(zip(checked, results, strict=True))]
+    permitted = _permitted(checked)
+    return _answers(checked, ingest.take(permitted) if permitted else [])
+
+
+async def take_soon(ingest: Ingest, checked: Sequence[Permitted | Rejected]) -> list[Answer]:
+    """As `take`, for a coroutine."""
+    permitted = _permitted(checked)
+    return _answers(checked, await ingest.take_soon(permitted) if permitted else [])
+
+
+def _permitted(checked: Sequence[Permitted | Rejected]) -> list[Permitted]:
+    return [item for item in checked if isinstance(item, Permitted)]
+
+
+def _answers(checked: Sequence[Permitted | Rejected], taken: Sequence[Taken]) -> list[Answer]:
+    results = iter(taken)
+    return [
+        Answer(index, item, next(results) if isinstance(item, Permitted) else None)
+        for index, item in enumerate(checked)
+    ]
 
 
 def failure(answers: Sequence[Answer]) -> OnefoldError | None:

@@ -5,11 +5,11 @@ which the answer has too.
 """
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from random import getrandbits
 from traceback import extract_tb
 from typing import Any, Final
 
@@ -45,21 +45,26 @@ def configure(level: str = "info") -> None:
 
 
 def request_id() -> str | None:
-    """The id of the request that this thread answers."""
+    """The id of the request that is answered here."""
     return _request_id.get()
 
 
+def begin_request(sent: str) -> str:
+    """The id of the request whose answer begins here: what a proxy sent, where it is well-formed, or a fresh one."""
+    found = sent if _WELL_FORMED.fullmatch(sent) else f"{getrandbits(128):032x}"
+    _request_id.set(found)
+    return found
+
+
 class RequestIds:
-    """Gives each request of a WSGI application an id: the one a proxy sent, where it is well-formed, or a fresh one."""
+    """Gives each request of a WSGI application an id, which its answer has too."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """A WSGI application."""
-        sent = environ.get("HTTP_X_REQUEST_ID")
-        found = sent if sent and _WELL_FORMED.fullmatch(sent) else os.urandom(16).hex()
-        _request_id.set(found)
+        found = begin_request(environ.get("HTTP_X_REQUEST_ID", ""))
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             return start_response(status, [*headers, (REQUEST_ID_HEADER, found)], exc_info)

@@ -2,6 +2,7 @@
 one builds the same.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -22,30 +23,32 @@ from granian.log import LogLevels
 from onefold.config import CONFIG_VARIABLE, Config, load_config
 from onefold.errors import ConfigError
 from onefold.web.app import create_app
+from onefold.web.front import Front
 from onefold.web.metrics import share_between_processes
 from onefold.web.state import State
 
 MIGRATE_VARIABLE: Final = "ONEFOLD_MIGRATE"
-_THREADS: Final = 32  # each waits for the commit of its event: fewer would make small batches
 _PATIENCE_SECONDS: Final = 30
 """How long a worker may take to end. What it has answered for is safe by then; what hangs is not waited for."""
 
 _PARENT_CHECK_SECONDS: Final = 0.25
 
 
-def endpoint() -> Flask:
+def endpoint() -> Front:
     """The endpoint of this process, as the environment describes it."""
     end_when_told()
     die_with_parent()
     return looked_after(create_app(configured(), migrate=os.environ.get(MIGRATE_VARIABLE) != "no"))
 
 
-def looked_after(app: Flask) -> Flask:
+def looked_after(app: Flask) -> Front:
     """The application of a worker: what waits in the spool is brought to the store, and all is closed in the end."""
     state: State = app.extensions["onefold"]
     state.reconciler.start()
     Finalize(None, state.close, exitpriority=1)  # atexit is not run in a worker that was forked
-    return app
+    front = Front(app)
+    gc.freeze()  # what stays for good need not be walked over and over, while everybody waits
+    return front
 
 
 def configured() -> Config:
@@ -96,11 +99,10 @@ def run(target: str, host: str, port: int, processes: int = 1) -> None:
         target,
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGI,
         factory=True,
         workers=processes,
         respawn_failed_workers=processes > 1,
-        blocking_threads=_THREADS,
         backlog=2048,
         log_level=LogLevels.error,
         websockets=False,
