@@ -1,6 +1,7 @@
 """Questions to a graph: a profile, the ledger, and a picture of everything for the live page."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 import msgspec
@@ -77,7 +78,8 @@ def _fitting(
     part = _part(plan, identifier)
     if part is None:
         raise OnefoldError("not_found", "No event that fits this purpose and trust links it.")
-    shown = msgspec.structs.replace(found, members=part.members, shares=part.shares)
+    members = {identifier: _first_seen(situation, node) for identifier, node in part.members.items()}
+    shown = msgspec.structs.replace(found, members=members, shares=part.shares)
     return describe(situation, shown, sightings_in(entries))
 
 
@@ -107,45 +109,46 @@ def profiles_of_events(database: Database, event_ids: Iterable[str]) -> dict[str
 
 def describe(situation: Situation, found: Profile, sightings: Iterable[Sighting]) -> dict[str, Any]:
     """A profile as JSON, its identifiers with where and when its journal entries saw them. Times are ms."""
-    seen = _seen(situation.rules, sightings)
+    seen = _seen(situation.rules, found, sightings)
     shared = [node for node in map(situation.node, found.shares) if node is not None]
-    owned = [_first_seen(situation, node) for node in found.members.values() if node.identifier.type != STAND_IN]
-    nodes = sorted([*owned, *shared], key=lambda node: (node.first_seen, node.identifier))
+    owned = [node for node in found.members.values() if node.identifier.type != STAND_IN]
+    nodes = sorted([*owned, *shared], key=attrgetter("first_seen", "identifier"))
     return {
         "id": found.id,
         "created_at": found.created_at,
         "identifiers": [_identifier(node, *seen.get(node.identifier, (node.first_seen, []))) for node in nodes],
         "stand_ins": sorted(identifier.value for identifier in found.members if identifier.type == STAND_IN),
         "merged": [situation.profile(key).id for key in sorted(found.absorbed)],
-        "flags": _flags(found),
+        "flags": _flags(found, owned),
     }
 
 
-def _seen(rules: Rules, sightings: Iterable[Sighting]) -> dict[Identifier, tuple[int, list[str]]]:
+def _seen(rules: Rules, found: Profile, sightings: Iterable[Sighting]) -> dict[Identifier, tuple[int, list[str]]]:
     """When each identifier was last seen, and on which sites, in the order of the first time."""
-    last: dict[Identifier, int] = {}
-    sites: dict[Identifier, dict[str, None]] = {}
+    seen: dict[Identifier, tuple[int, list[str]]] = {}
     for sent, site, ts in sightings:
-        identifier = rules.canonical(sent)
-        last[identifier] = max(ts, last.get(identifier, ts))
-        sites.setdefault(identifier, {}).update({site: None} if site else {})
-    return {identifier: (last[identifier], list(sites[identifier])) for identifier in last}
+        identifier = sent if sent in found.members else rules.canonical(sent)
+        last, sites = seen.get(identifier, (ts, []))
+        seen[identifier] = max(ts, last), sites
+        if site and site not in sites:
+            sites.append(site)
+    return seen
 
 
 def _first_seen(situation: Situation, node: Node) -> Node:
     """A node with the first time the graph knows of, which a profile resolved again does not."""
     known = situation.node(node.identifier)
-    if known is None or known is node:
+    if known is None:
         return node
     return msgspec.structs.replace(node, first_seen=known.first_seen)
 
 
-def _flags(found: Profile) -> list[str]:
+def _flags(found: Profile, owned: Sequence[Node]) -> list[str]:
     """What somebody who reads a profile should know first."""
     flags = []
     if found.shares:
         flags.append("uses_shared_identifier")
-    if found.members and all(identifier.type == STAND_IN for identifier in found.members):
+    if found.members and not owned:
         flags.append("anonymous_on_shared_identifier")
     if not found.members:
         flags.append("empty")
@@ -153,10 +156,11 @@ def _flags(found: Profile) -> list[str]:
 
 
 def _identifier(node: Node, last_seen: int, sites: list[str]) -> dict[str, Any]:
+    kind, value = node.identifier
     return {
-        "identifier": str(node.identifier),
-        "type": node.identifier.type,
-        "value": node.identifier.value,
+        "identifier": f"{kind}:{value}",
+        "type": kind,
+        "value": value,
         "shared": node.shared,
         "first_seen": node.first_seen,
         "last_seen": last_seen,

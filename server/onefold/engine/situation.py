@@ -18,6 +18,7 @@ from onefold.store.graph_store import (
     Sighting,
     Written,
     load_identifiers,
+    load_owner,
     load_profiles,
     sharers,
     sightings_in,
@@ -85,7 +86,9 @@ class Present:
         return Assertions(assertion_of(written.event) for written in self.said())
 
     def node(self, identifier: Identifier) -> Node | None:
-        """What is known of an identifier."""
+        """What is known of an identifier. Its owner is read with it: whoever asks for one wants the other."""
+        if identifier not in self._graph.nodes:
+            load_owner(self._journal.reader, self._journal.names, self._graph, identifier)
         if identifier not in self._graph.nodes:
             load_identifiers(self._journal.reader, self._journal.names, self._graph, [identifier])
         return self._graph.node(identifier)
@@ -94,7 +97,10 @@ class Present:
         """A profile, whole."""
         if key not in self._graph.profiles:
             load_profiles(self._journal.reader, self._journal.names, self._graph, [key])
-        return self._graph.profile(key)
+        found = self._graph.profile(key)
+        if found.shares:  # whoever shows it asks for each of them
+            load_identifiers(self._journal.reader, self._journal.names, self._graph, found.shares)
+        return found
 
     def survivor(self, key: int) -> int:
         """The profile that a key stands for."""

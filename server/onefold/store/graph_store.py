@@ -1,7 +1,7 @@
 """Between rows and the graph: load what a batch touches into a working set, and save what changed."""
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +24,9 @@ from onefold.store.packing import (
 )
 
 _encode: Final = msgspec.json.Encoder().encode
+_MEMBER: Final = 2
+_SHARED: Final = 3
+"""What a row of `profiles` is about, where not a profile: one that was asked for is 0, one that it absorbed 1."""
 
 
 Sighting = tuple[Identifier, str, int]
@@ -84,21 +87,32 @@ def lock_identifiers(
 
 def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int]) -> None:
     """Put these profiles into the working set, whole: members, shared identifiers, and all they absorbed."""
-    wanted = [(key,) for key in dict.fromkeys(keys) if key not in graph.profiles]
-    if not wanted:
-        return
-    profiles, absorbed, members, shares = (
-        reader.each_ahead(name, wanted) for name in ("profiles", "absorbed", "members", "shares")
-    )
-    for row in (*profiles(), *absorbed()):
-        profile = graph.profiles.setdefault(row[0], _profile(row))
-        survivor = None if profile.merged_into is None else graph.profiles.get(profile.merged_into)
-        if survivor is not None and profile.key not in survivor.absorbed:
-            survivor.absorbed.append(profile.key)
-    for row in members():
-        _adopt(graph, _node(Identifier(names.text(row[0]), unpack_text(row[1])), row, names))
-    for kind, value, key in shares():
-        graph.profiles[key].shares[Identifier(names.text(kind), unpack_text(value))] = None
+    _load_whole(reader, names, graph, [(key, None, None) for key in keys if key not in graph.profiles])
+
+
+def load_owner(reader: Reader, names: Names, graph: Graph, identifier: Identifier) -> None:
+    """Put the profile that owns an identifier into the working set, whole; does nothing where none owns it."""
+    kind, value = identifier
+    _load_whole(reader, names, graph, [(None, names.id(kind), pack_text(value))])
+
+
+def _load_whole(reader: Reader, names: Names, graph: Graph, wanted: Sequence[tuple[Any, ...]]) -> None:
+    for what, *row in sorted(reader.each("profiles", wanted), key=itemgetter(0)):
+        if what == _MEMBER:
+            _adopt(graph, _node(Identifier(names.text(row[0]), unpack_text(row[1])), row, names))
+        elif what == _SHARED:
+            kind, value, key, *_ = row
+            graph.profiles[key].shares[Identifier(names.text(kind), unpack_text(value))] = None
+        else:
+            _settle(graph, row)
+
+
+def _settle(graph: Graph, row: Sequence[Any]) -> None:
+    """Give the working set a profile, and its survivor what it absorbed."""
+    profile = graph.profiles.setdefault(row[0], _profile(row))
+    survivor = None if profile.merged_into is None else graph.profiles.get(profile.merged_into)
+    if survivor is not None and profile.key not in survivor.absorbed:
+        survivor.absorbed.append(profile.key)
 
 
 def _adopt(graph: Graph, node: Node) -> None:
@@ -151,22 +165,24 @@ def written_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[Writte
 
 
 def sightings_of(reader: Reader, names: Names, keys: Iterable[int]) -> list[Sighting]:
-    """Which identifiers the journal entries of these profiles brought from which sites, and when last; each pair once,
-    in the order of the first time.
+    """Which identifiers the journal entries of these profiles brought from which sites, and when last; in the order of
+    the first time.
     """
     rows = sorted(reader.each("sightings_of", [(key,) for key in keys]))
     crossed = [seq for seq, _, _, source, _ in rows if names.text(source) == CROSS_DOMAIN]
-    across = {written.seq: list(places(written.event)) for written in written_at(reader, names, crossed)}
-
-    @functools.cache  # most entries of a busy profile are page views that say the same
-    def within(site: int, packed: bytes) -> list[tuple[Identifier, str]]:
-        return [(identifier, names.text(site)) for identifier in unpack_identifiers(packed, names.text)]
-
-    found: dict[tuple[Identifier, str], int] = {}
+    across = {written.seq: written.event for written in written_at(reader, names, crossed)} if crossed else {}
+    latest: dict[tuple[int, int, bytes], int] = {}  # most entries of a busy profile are page views that say the same
     for seq, ts, site, _, packed in rows:
-        for place in across.get(seq) or within(site, packed):
-            found[place] = max(ts, found.get(place, ts))
-    return [(*place, ts) for place, ts in found.items()]
+        said = (seq if seq in across else 0, site, packed)
+        latest[said] = max(ts, latest.get(said, ts))
+    found: list[Sighting] = []
+    for (seq, site, packed), ts in latest.items():
+        if seq:
+            found += [(*place, ts) for place in places(across[seq])]
+        else:
+            name = names.text(site)
+            found += [(identifier, name, ts) for identifier in unpack_identifiers(packed, names.text)]
+    return found
 
 
 def sightings_in(entries: Iterable[Written]) -> Iterator[Sighting]:
@@ -241,7 +257,7 @@ def written_from(row: Row, names: Names, with_body: bool = True, with_trace: boo
     return Written(seq, event, Decision(OUTCOMES[outcome], key, trace=steps))
 
 
-def _node(identifier: Identifier, row: Row, names: Names) -> Node:
+def _node(identifier: Identifier, row: Sequence[Any], names: Names) -> Node:
     _, _, owner, shared, founded, linked_by, linked_at, first_seen, source, tier, verified = row
     return Node(
         identifier,
@@ -273,8 +289,8 @@ def _identifier_row(node: Node, names: Names) -> tuple[Any, ...]:
     )
 
 
-def _profile(row: Row) -> Profile:
-    key, digest, created_at, merged_into, merged_at, merged_by = row
+def _profile(row: Sequence[Any]) -> Profile:
+    key, digest, created_at, merged_into, merged_at, merged_by, *_ = row
     return Profile(key, digest, created_at, merged_into=merged_into, merged_at=merged_at, merged_by=merged_by)
 
 

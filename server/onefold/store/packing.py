@@ -18,6 +18,8 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SECONDS: Final = re.compile(r"(0|[1-9][0-9]{0,11})", re.ASCII)
 _encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder().decode
+_HASHED, _ID, _TEXT = b"hut"
 _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 
@@ -38,18 +40,14 @@ def pack_text(text: str) -> bytes:
 
 def unpack_text(packed: bytes) -> str:
     """The text that was packed."""
-    form, rest = packed[:1], packed[1:]
-    if form == b"h":
-        return rest.hex()
-    if form == b"u":
-        return _uuid_text(rest.hex())
-    if form == b"v":
-        return f"{_uuid_text(rest[:16].hex())}.{int.from_bytes(rest[16:], 'big')}"
-    return bytes(rest).decode()
-
-
-def _uuid_text(digits: str) -> str:
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    form = packed[0]
+    if form == _HASHED:
+        return packed[1:].hex()
+    if form == _TEXT:
+        return bytes(packed[1:]).decode()
+    digits = packed[1:17].hex()
+    text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return text if form == _ID else f"{text}.{int.from_bytes(packed[17:], 'big')}"
 
 
 def pack_identifiers(identifiers: Sequence[Identifier], intern: Callable[[str], int]) -> bytes:
@@ -59,8 +57,8 @@ def pack_identifiers(identifiers: Sequence[Identifier], intern: Callable[[str], 
 
 def unpack_identifiers(packed: bytes, name_of: Callable[[int], str]) -> tuple[Identifier, ...]:
     """The identifiers that were packed, in order."""
-    flat = iter(msgspec.msgpack.decode(packed))
-    return tuple(Identifier(name_of(kind), unpack_text(value)) for kind, value in zip(flat, flat, strict=True))
+    flat = iter(_decode(packed))
+    return tuple([Identifier(name_of(kind), unpack_text(value)) for kind, value in zip(flat, flat, strict=True)])
 
 
 def pack_trace(trace: Sequence[Step], intern: Callable[[str], int]) -> bytes | None:
@@ -79,7 +77,7 @@ def _pack_step(step: Step, intern: Callable[[str], int]) -> list[Any]:
 
 def unpack_trace(packed: bytes | None, name_of: Callable[[int], str]) -> tuple[Step, ...]:
     """The steps that were packed."""
-    return () if packed is None else tuple(_unpack_step(step, name_of) for step in msgspec.msgpack.decode(packed))
+    return () if packed is None else tuple(_unpack_step(step, name_of) for step in _decode(packed))
 
 
 def _unpack_step(packed: list[Any], name_of: Callable[[int], str]) -> Step:

@@ -24,23 +24,23 @@ select j.event_id from (values {bytes}) v cross join journal j where j.event_id 
 select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.source, i.tier, i.verified
 from (values {int bytes}) v cross join identifier i where i.type = v.column1 and i.value = v.column2
 
--- members: identifier_owner
-select i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.source, i.tier, i.verified
-from (values {int}) v cross join identifier i where i.owner = v.column1
-
--- shares: shared_link_profile
-select s.type, s.value, s.profile from (values {int}) v cross join shared_link s where s.profile = v.column1
-
 -- sharers: primary key of shared_link
 select s.type, s.value, s.profile from (values {int bytes}) v cross join shared_link s where s.type = v.column1 and s.value = v.column2
 
--- profiles: primary key of profile
-select p.key, p.id, p.created_at, p.merged_into, p.merged_at, p.merged_by
-from (values {int}) v cross join profile p where p.key = v.column1
-
--- absorbed: profile_merged_into
-select p.key, p.id, p.created_at, p.merged_into, p.merged_at, p.merged_by
-from (values {int}) v cross join profile p where p.merged_into = v.column1
+-- profiles: by key or by an identifier: primary keys of identifier and profile, profile_merged_into, identifier_owner, shared_link_profile
+with v as (select coalesce(w.column1, o.owner) as key from (values {int int bytes}) w
+left join identifier o on o.type = w.column2 and o.value = w.column3)
+select 0, p.key, p.id, p.created_at, p.merged_into, p.merged_at, p.merged_by, 0, 0, 0, 0, 0
+from v cross join profile p where p.key = v.key
+union all
+select 1, p.key, p.id, p.created_at, p.merged_into, p.merged_at, p.merged_by, 0, 0, 0, 0, 0
+from v cross join profile p where p.merged_into = v.key
+union all
+select 2, i.type, i.value, i.owner, i.shared, i.founded, i.linked_by, i.linked_at, i.first_seen, i.source, i.tier, i.verified
+from v cross join identifier i where i.owner = v.key
+union all
+select 3, s.type, s.value, s.profile, 0, 0, 0, 0, 0, 0, 0, 0
+from v cross join shared_link s where s.profile = v.key
 
 -- profile_by_id: profile_id
 select key, merged_into from profile where id = ?
