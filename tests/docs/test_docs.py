@@ -68,6 +68,11 @@ def test_every_page_that_the_code_names_exists() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+def test_the_guide_to_links_between_sites_shows_the_snippet_that_is_tested() -> None:
+    snippet = (ROOT / "sensor_js/src/landing.html").read_text(encoding="utf-8")
+    assert snippet.strip() in page("docs/how-to/link-sites.md")
+
+
 def test_every_page_of_the_documentation_can_be_reached_from_the_readme() -> None:
     reached: set[str] = set()
     waiting = ["README.md"]

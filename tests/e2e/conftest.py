@@ -1,4 +1,4 @@
-"""One browser and one demonstration for a module of tests; each test gets a visitor of its own."""
+"""Browsers and one demonstration for a module of tests; each test gets a site or a visitor of its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.browser import Browser, open_browser
+from e2e.browser import Browser, Site, open_browser, open_site
 from e2e.demo import Endpoint, open_demo
+from e2e.engines import ENGINES, Engine, open_engine
 from e2e.visitor import Traffic, Visitor
 
 
@@ -51,7 +52,33 @@ def visitor(traffic: Traffic, endpoint: Endpoint, typed: set[str]) -> Iterator[V
     assert somebody.complaints() == []
 
 
+@pytest.fixture(scope="module")
+def one_browser() -> Iterator[Browser]:
+    """The module's Chromium."""
+    with open_browser() as browser:
+        yield browser
+
+
 @pytest.fixture
-def browser(traffic: Traffic) -> Browser:
-    """The module's browser."""
-    return traffic.browser
+def browser(one_browser: Browser) -> Browser:
+    """Chromium, on no page and with no cookies."""
+    one_browser.start_afresh()
+    return one_browser
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Each engine in turn; a test or a module that is about some of them is parametrized indirectly."""
+    with open_engine(request.param) as engine:
+        yield engine
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site on a port of its own, so that its storage is empty; cookies know no ports, and an engine forgets them."""
+    with open_site() as site:
+        yield site
+        if "engine" in request.fixturenames:
+            engine: Engine = request.getfixturevalue("engine")
+            engine.open(site.url("127.0.0.1", "/missing"))
+            engine.forget_cookies()

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from selenium.common.exceptions import WebDriverException
 
 from e2e import hands
-from e2e.browser import DIST, Browser, Site, open_site
-from e2e.engines import Engine, open_engine
+from e2e.browser import DIST, Browser, Site
+from e2e.engines import Engine
 from e2e.test_sensor_behaviour import STUB, until
 
 HOST: Final = "127.0.0.1"
 SNIPPET: Final = (DIST.parent / "src" / "landing.html").read_text(encoding="utf-8")
 REDEEM: Final = "/v1/tokens/redeem"
 
-
-@pytest.fixture(scope="module", params=["chromium", "webkit"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with open_engine(request.param) as engine:
-        yield engine
-
-
-@pytest.fixture
-def site(engine: Engine) -> Iterator[Site]:
-    """A site on a port of its own, so that its storage is empty; cookies know no ports, and are removed."""
-    with open_site() as site:
-        yield site
-        engine.open(site.url(HOST, "/missing"))
-        engine.forget_cookies()
+pytestmark = pytest.mark.parametrize("engine", ["chromium", "webkit"], indirect=True)
 
 
 def land(site: Site, engine: Engine, at: str, attributes: str = "", head: str = "", before: str = "") -> None:
@@ -228,9 +213,3 @@ def test_a_prerendered_page_redeems_when_it_is_seen(site: Site, engine: Engine) 
     assert engine.run("return performance.getEntriesByType('navigation')[0].activationStart > 0")
     assert engine.run("return sensor.page()") == {"sent": True}
     assert (len(redeems(site)), engine.run("return location.href")) == (1, site.url(HOST, "/next"))
-
-
-def test_the_documented_snippet_is_the_tested_one() -> None:
-    """The guide shows the file."""
-    guide = (Path(__file__).parents[2] / "docs/how-to/link-sites.md").read_text(encoding="utf-8")
-    assert SNIPPET.strip() in guide

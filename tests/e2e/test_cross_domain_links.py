@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 
 from e2e import hands
-from e2e.browser import Received, Site, open_site
-from e2e.engines import Engine, WebKit, open_engine
+from e2e.browser import Received, Site
+from e2e.engines import Engine, WebKit
 from e2e.test_sensor_behaviour import STUB, until
 
 HOST: Final = "127.0.0.1"
@@ -34,22 +34,16 @@ BUTTONS: Final = "WebKitGTK's driver makes a plain click of every button"
 AWAY: Final = '<p id="away" style="margin: 200px">Away</p>'
 
 
-@pytest.fixture(scope="module", params=["chromium", "webkit"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with open_engine(request.param) as engine:
-        yield engine
+pytestmark = pytest.mark.parametrize("engine", ["chromium", "webkit"], indirect=True)
 
 
 @pytest.fixture
-def site(engine: Engine) -> Iterator[Site]:
-    """A site on a port of its own, so that its storage is empty; cookies know no ports, and are removed."""
-    with open_site() as site:
-        site.answer = lambda received: 201 if received.path == "/v1/tokens" else 202
-        site.tell = lambda _received: {"token": f"t{len(mints(site))}", "param": "_uiaf_token", "expires_in": 120}
-        yield site
-        hands.close_other_tabs(engine)
-        engine.open(site.url(HOST, "/missing"))
-        engine.forget_cookies()
+def site(site: Site, engine: Engine) -> Iterator[Site]:
+    """The site with an endpoint that mints t1, t2, …"""
+    site.answer = lambda received: 201 if received.path == "/v1/tokens" else 202
+    site.tell = lambda _received: {"token": f"t{len(mints(site))}", "param": "_uiaf_token", "expires_in": 120}
+    yield site
+    hands.close_other_tabs(engine)
 
 
 def mints(site: Site) -> list[dict[str, Any]]:

@@ -14,9 +14,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from e2e.browser import Browser, open_site
+from e2e.browser import open_site
 from e2e.demo import BRANDS, Endpoint, free_port, run_server, until
-from e2e.visitor import PASSWORD, Visitor
+from e2e.visitor import PASSWORD, Traffic, Visitor
 from onefold.core.normalize import hash_value, normalize
 
 REGIONS: Final = {"brand-a": "NL", "brand-b": "GB", "blog": "NL"}
@@ -315,9 +315,9 @@ def configuration(endpoint: str, origins: list[str]) -> str:
     return f'[server]\npublic_url = "{endpoint}"\n[[sites]]\nid = "shop"\norigins = {json.dumps(origins)}\n'
 
 
-def test_hashes_are_the_same_without_a_secure_context(browser: Browser, tmp_path: Path) -> None:
+def test_hashes_are_the_same_without_a_secure_context(traffic: Traffic, tmp_path: Path) -> None:
     """A page on plain http, where browsers offer no crypto.subtle, sends the hashes that a secure one sends."""
-    port, identifiers, attributes = free_port(), *hashed("brand-a", PERSON)
+    browser, port, identifiers, attributes = traffic.browser, free_port(), *hashed("brand-a", PERSON)
     endpoint = Endpoint("id.test", port, tmp_path / "onefold.db", tmp_path / "output.txt")
     config = tmp_path / "onefold.toml"
     with open_site() as site:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from e2e.browser import PATIENCE_SECONDS, Browser, Site, open_browser, open_site
+from e2e.browser import PATIENCE_SECONDS, Browser, Site
 from onefold.core.normalize import hash_value
 
 HOST = "shop.localhost"
@@ -22,24 +22,6 @@ STORED = """return [document.cookie, ...Object.keys(localStorage), ...Object.key
   .filter(Boolean)"""
 ALL_GRANTED = "{ad_storage:'granted',ad_user_data:'granted',ad_personalization:'granted',analytics_storage:'granted'}"
 ALL_DENIED = ALL_GRANTED.replace("granted", "denied")
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with open_site() as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def one_browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(one_browser: Browser) -> Browser:
-    one_browser.start_afresh()
-    return one_browser
 
 
 def page(site: Site, attributes: str = "", before: str = "", after: str = "") -> str:

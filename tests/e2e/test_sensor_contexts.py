@@ -11,28 +11,13 @@ import pytest
 from docs.pages import blocks, page
 from e2e.browser import Site, open_site
 from e2e.demo import free_port, run_onefold, run_server
-from e2e.engines import ENGINES, Engine, open_engine, open_firefox
+from e2e.engines import ENGINES, Engine, open_firefox
 from e2e.test_sensor_behaviour import EMAIL, PHONE, STORED, STUB, UID, until
 from e2e.test_sensor_engines import HOST, LINK, visit
 from onefold.core.normalize import hash_value
 
 ERRORS = "window.errors = []; onerror = onunhandledrejection = (e) => { errors.push(String(e.reason ?? e)) };"
 SENT = {"sent": True}
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with open_engine(request.param) as engine:
-        yield engine
-
-
-@pytest.fixture
-def site(engine: Engine) -> Iterator[Site]:
-    """A site on a port of its own, so that its storage is empty; cookies know no ports, and are removed."""
-    with open_site() as site:
-        yield site
-        engine.open(site.url(HOST, "/missing"))
-        engine.forget_cookies()
 
 
 # --- plain http -----------------------------------------------------------------------------------

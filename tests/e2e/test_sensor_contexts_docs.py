@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from docs.pages import blocks, page, table
-from e2e.browser import DIST, Browser, Site, open_browser, open_site
+from e2e.browser import DIST, Browser, Site
 from e2e.test_sensor_behaviour import HOST, STORED, STUB, link, until, visit
 from e2e.test_sensor_features import CMP
 from onefold.core.normalize import hash_value
@@ -17,24 +16,6 @@ from onefold.core.normalize import hash_value
 ENDPOINT = "https://id.example.com"
 CONSENT = page("docs/how-to/connect-consent.md")
 SENT, REFUSED = {"sent": True}, {"sent": False, "reason": "consent"}
-
-
-@pytest.fixture(scope="module")
-def one_browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(one_browser: Browser) -> Browser:
-    one_browser.start_afresh()
-    return one_browser
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with open_site() as site:
-        yield site
 
 
 def section(text: str, heading: str) -> str:

@@ -8,31 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from e2e.browser import Browser, Site, open_browser, open_site
+from e2e.browser import Browser, Site, open_site
 from e2e.demo import Endpoint, free_port, run_server, until
 from e2e.test_sensor_behaviour import EMAIL, HOST, STORED, STUB, link, page, visit
 
 QUEUED = {"sent": False, "reason": "queued"}
-
-
-@pytest.fixture(scope="module")
-def one_browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(one_browser: Browser) -> Browser:
-    one_browser.start_afresh()
-    return one_browser
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with open_site() as site:
-        yield site
 
 
 @contextmanager

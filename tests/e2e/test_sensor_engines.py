@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from e2e.browser import Site, open_site
-from e2e.engines import Engine, open_engine
+from e2e.browser import Site
+from e2e.engines import Engine
 from e2e.test_sensor_behaviour import ALL_DENIED, ALL_GRANTED, EMAIL, GTAG, PHONE, STORED, STUB, UID, until
 from e2e.test_sensor_features import CMP, FORM
 from e2e.test_sensor_vectors import FILES, HASH_ALL, PAGE, vectors
@@ -17,19 +16,7 @@ from onefold.core.normalize import hash_value
 HOST = "127.0.0.1"
 
 
-@pytest.fixture(scope="module", params=["webkit", "firefox"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with open_engine(request.param) as engine:
-        yield engine
-
-
-@pytest.fixture
-def site(engine: Engine) -> Iterator[Site]:
-    """A site on a port of its own, so that its storage is empty; cookies know no ports, and are removed."""
-    with open_site() as site:
-        yield site
-        engine.open(site.url(HOST, "/missing"))
-        engine.forget_cookies()
+pytestmark = pytest.mark.parametrize("engine", ["webkit", "firefox"], indirect=True)
 
 
 def visit(site: Site, engine: Engine, attributes: str = "", before: str = "", body: str = "") -> None:

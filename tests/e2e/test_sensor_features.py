@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from e2e.browser import Browser, Site, open_browser, open_site
+from e2e.browser import Browser, Site
 from e2e.test_sensor_behaviour import EMAIL, GTAG, HOST, PHONE, STORED, link, page, until, visit
 from onefold.core.normalize import hash_value
 
@@ -21,24 +20,6 @@ CMP = """window.__tcfapi = (command, version, callback) => {
     answer('cmpuishown', [1, 7]);
   };"""
 FORM = '<form data-onefold="login" action="/done" %s><input type="email" name="e"><button>Go</button></form>'
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with open_site() as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def one_browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(one_browser: Browser) -> Browser:
-    one_browser.start_afresh()
-    return one_browser
 
 
 def digest(text: str) -> str:
