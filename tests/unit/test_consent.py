@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from onefold.core.consent import Permitted, Policy, Refused, gate, readmit, tier_of
+from onefold.core.consent import Permitted, Policy, Refused, gate, readmit
 from onefold.core.event import CONSENT_UPDATE, IDENTITY_LINK, PAGE_VIEW, TIERS, Event, Signal, Tier
 from support.streams import make_event
 
@@ -71,27 +71,6 @@ def test_a_missing_tier_is_refused(kind: str) -> None:
 def test_a_site_may_ignore_global_privacy_control() -> None:
     event = make_event("1", "uid:1", tier="T1")
     assert verdict(event, Policy(honour_gpc=False), gpc=True) == "permitted"
-
-
-@pytest.mark.parametrize(
-    ("signals", "tier"),
-    [
-        ({"analytics_storage": "granted", "ad_user_data": "granted"}, "T1"),
-        ({"analytics_storage": "granted", "ad_user_data": "denied"}, "T2"),
-        ({"analytics_storage": "granted"}, "T2"),
-        ({"analytics_storage": "denied", "ad_user_data": "granted"}, "T3"),
-        ({"ad_user_data": "granted"}, "T3"),
-        ({}, "T3"),
-    ],
-)
-def test_the_tier_that_signals_amount_to(signals: Signals, tier: Tier) -> None:
-    assert tier_of(signals) == tier
-
-
-@pytest.mark.parametrize("signals", [signals for signals in SIGNALS.values() if signals])
-def test_the_gate_agrees_with_the_tier_that_signals_amount_to(signals: Signals) -> None:
-    event = make_event("1", "uid:1", kind=CONSENT_UPDATE, tier=tier_of(signals), signals=signals)
-    assert verdict(event) == "permitted"
 
 
 def test_only_the_gate_makes_a_permitted_event() -> None:

@@ -4,7 +4,7 @@ Four kinds, each undone by its counterpart: join and separate say of two identif
 share and unshare say of one identifier that it belongs to nobody alone, or that it may be trusted again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -96,13 +96,6 @@ class Assertions:
                 if other in others:
                     return f"separate({min(identifier, other)}, {max(identifier, other)})"
         return None
-
-    def in_force(self) -> Iterator[str]:
-        """Every assertion in force, in words, sorted."""
-        for kind, pairs in (("join", self.joined), ("separate", self.separated)):
-            yield from (f"{kind}({a}, {b})" for a in sorted(pairs) for b in sorted(pairs[a]) if a < b)
-        yield from (f"share({identifier})" for identifier in sorted(self.shared))
-        yield from (f"unshare({identifier})" for identifier in sorted(self.unshared))
 
 
 def _pair(pairs: dict[Identifier, dict[Identifier, None]], a: Identifier, b: Identifier) -> None:

@@ -44,17 +44,6 @@ class Policy(msgspec.Struct, frozen=True):
     honour_gpc: bool = True
 
 
-def tier_of(signals: Mapping[str, Signal]) -> Tier:
-    """The tier that consent signals amount to; a signal that is absent counts as denied.
-
-    T1 with analytics storage and user data granted, T2 with analytics storage alone, T3 otherwise: without
-    `analytics_storage` no uid may be stored, whatever advertising was granted.
-    """
-    if signals.get("analytics_storage") != "granted":
-        return "T3"
-    return "T1" if signals.get("ad_user_data") == "granted" else "T2"
-
-
 def gate(event: Event, policy: Policy, gpc: bool = False) -> Permitted | Refused:
     """Let an event in, or say why not.
 

@@ -10,8 +10,6 @@ Tier = Literal["T0", "T1", "T2", "T3", "T4"]
 TIERS: Final[tuple[Tier, ...]] = ("T0", "T1", "T2", "T3", "T4")
 
 Signal = Literal["granted", "denied"]
-SIGNALS: Final = ("ad_storage", "ad_user_data", "ad_personalization", "analytics_storage")
-"""The four signals of Google Consent Mode v2."""
 
 IDENTITY_LINK: Final = "identity_link"
 PAGE_VIEW: Final = "page_view"

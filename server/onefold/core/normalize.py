@@ -16,7 +16,6 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResu
 
 from onefold.core._unicode14 import LATER, STAND_INS
 
-NORMALIZATION: Final = "uiaf-1"
 Kind = Literal["email", "phone", "name"]
 KINDS: Final[tuple[Kind, ...]] = ("email", "phone", "name")
 REFUSED: Final[dict[Kind, str]] = {
