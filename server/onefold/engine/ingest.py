@@ -339,10 +339,10 @@ class _Batch:
 
     def look(self, batch: Sequence[Permitted]) -> Callable[[], list[Taken]]:
         """Lock, and ask at once all that can be asked before anything is known. What it gives takes the events."""
+        known = ask_known_events(self._tx, [permitted.event.event_id for permitted in batch])
         named = [(self._usable(permitted.event), permitted.event.session_id) for permitted in batch]
         identifiers = list(dict.fromkeys(chain.from_iterable(identifiers for identifiers, _ in named)))
         self._locks.take((*identifiers, *self._needs.identifiers), self._needs.profiles)
-        known = ask_known_events(self._tx, [permitted.event.event_id for permitted in batch])
         load = self._ask(identifiers)
 
         def take() -> list[Taken]:
