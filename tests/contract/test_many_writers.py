@@ -7,7 +7,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from random import Random
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from onefold.core.assertions import Assertion, AssertionKind
 from onefold.core.rules import default_rules
 from onefold.engine import ask
 from onefold.engine.ingest import Ingest, Taken
-from onefold.engine.locking import Locks
+from onefold.engine.locking import Locks, Needs, Unlocked
 from onefold.engine.verify import verify
 from onefold.errors import OnefoldError
 from onefold.store.database import Database, Reader
@@ -156,9 +156,49 @@ def taken_alone(database: Database, *identifiers: str) -> Taken:
 def test_batches_about_different_people_do_not_wait_for_each_other(database: Database) -> None:
     """Waiting would end in an error here: the other transaction ends after this one."""
     with database.transaction(alone=False) as other:
-        Locks(other, Names(other)).take([named("uid:1")], ())
+        Locks(other, Names(other)).take([[named("uid:1")]], Needs())
         other.one("ping")  # it has the lock by now
         assert taken_alone(database, "uid:2").decision is not None
+
+
+KNOWN: Final = ("customer_id:ann", "uid:1")
+
+
+@SEVERAL_WRITE
+def test_batches_that_only_confirm_what_is_known_do_not_wait_for_each_other(database: Database) -> None:
+    """Waiting would end in an error here: the other transaction ends after this one."""
+    taken_alone(database, *KNOWN)
+    with database.transaction(alone=False) as other:
+        Locks(other, Names(other)).take([list(map(named, KNOWN))], Needs())
+        other.one("ping")  # it has the lock by now
+        event = permitted(make_event("2", *KNOWN))
+        assert Ingest(database, default_rules(), SECRET).take([event])[0].decision is not None
+
+
+MAY_CHANGE: Final[list[Any]] = [
+    pytest.param(["customer_id:ann uid:1"], False, id="an event that confirms what is known"),
+    pytest.param(["uid:1", "uid:bob"], False, id="two events about two people"),
+    pytest.param(["uid:1 uid:2"], True, id="an event that may link an unseen identifier"),
+    pytest.param(["uid:1 uid:bob"], True, id="an event that names two people"),
+    pytest.param(["uid:1", "uid:1 uid:2"], True, id="an event that changes nothing, and one that may"),
+]
+
+
+@SEVERAL_WRITE
+@pytest.mark.parametrize(("events", "alone"), MAY_CHANGE)
+def test_a_person_is_locked_for_one_batch_alone_where_an_event_may_change_something(
+    database: Database, events: Sequence[str], alone: bool
+) -> None:
+    people = [permitted(make_event("1", *KNOWN)), permitted(make_event("2", "customer_id:bob", "uid:bob"))]
+    (ann, _) = (taken.decision for taken in Ingest(database, default_rules(), SECRET).take(people))
+    assert ann is not None
+    assert ann.profile is not None
+    with database.transaction(alone=False) as tx:
+        locks = Locks(tx, Names(tx))
+        locks.take([list(map(named, event.split())) for event in events], Needs())
+        locks.check_profiles([ann.profile])
+        with nullcontext() if alone else pytest.raises(Unlocked):
+            locks.settle()
 
 
 @SEVERAL_WRITE

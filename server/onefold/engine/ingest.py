@@ -342,7 +342,7 @@ class _Batch:
         known = ask_known_events(self._tx, [permitted.event.event_id for permitted in batch])
         named = [(self._usable(permitted.event), permitted.event.session_id) for permitted in batch]
         identifiers = list(dict.fromkeys(chain.from_iterable(identifiers for identifiers, _ in named)))
-        self._locks.take((*identifiers, *self._needs.identifiers), self._needs.profiles)
+        self._locks.take((identifiers for identifiers, _ in named), self._needs)
         load = self._ask(identifiers)
 
         def take() -> list[Taken]:

@@ -1,11 +1,11 @@
 """The database behind the store, whichever it is: transactions, snapshots and migrations."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
-from onefold.store.driver import Answer, Connection, Contended, Driver, Row
+from onefold.store.driver import MAY_CHANGE, Answer, Connection, Contended, Driver, Row
 from onefold.store.sqlite import Sqlite
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 256  # a database may be given more rows in several statements, and each counts from the end
 
-__all__ = ["Answer", "Contended", "Database", "Reader", "Row", "Transaction"]
+__all__ = ["MAY_CHANGE", "Answer", "Contended", "Database", "Reader", "Row", "Transaction"]
 
 
 class Reader:
@@ -58,15 +58,17 @@ class Transaction(Reader):
         """Whether no other transaction writes while this one is open: then nothing needs a lock."""
         return self._connection.alone
 
-    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool = True) -> Callable[[], set[int]]:
-        """Lock the owners of identifiers, and further keys, until the end; what it gives says which keys are locked.
+    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Answer:
+        """Lock the owners of identifiers, and further keys, until the end; the answer has each key that is locked, and
+        whether it is for us alone.
 
-        `named` are packed identifiers, each with the key that is locked where it has no owner. One call may wait, all
-        later ones take what nobody holds: then nobody waits in a circle. It looks at owners before it has the lock, so
-        look again.
+        A row of `named` has the number of an event, an identifier of it, packed in two columns, and the key that is
+        locked where this has no owner. An event whose identifiers all have one owner only has to be sure of what it
+        reads: several transactions may hold that owner; not so under the number MAY_CHANGE. One call may wait, all
+        later ones take what nobody holds: then nobody waits in a circle. It looks before it has the locks, so look
+        again.
         """
-        locked = self._connection.lock(named, keys, wait)
-        return lambda: {row[0] for row in locked()}
+        return self._connection.lock(named, keys, wait)
 
     def take_positions(self, count: int) -> Iterator[int]:
         """Journal positions that nobody has, ascending, above all that were taken before. Unused ones stay gaps."""

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from onefold.errors import OnefoldError
 
 Row = tuple[Any, ...]
+MAY_CHANGE: Final = -1
+"""In place of an event's number: what is locked, is locked for one transaction alone."""
+
 Answer = Callable[[], Iterable[Row]]
 """Rows that were asked for, when they are needed: a database that is another process looks them up meanwhile."""
 
@@ -67,9 +70,7 @@ class Connection(Protocol):
         """Run a statement whose effect others may see before this transaction ends, and even if it is undone."""
 
     def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Answer:
-        """Lock each identifier's owner, or what it names itself where it has none, and these keys, to the end: see
-        `Transaction.lock`.
-        """
+        """Lock what `named` and `keys` say, to the end: see `Transaction.lock`."""
 
     def take_positions(self, count: int) -> Iterator[int]:
         """Journal positions that nobody has, ascending: above all that were taken before."""

@@ -12,7 +12,7 @@ from onefold.core.graph import Graph, Node, Profile
 from onefold.core.identifiers import STAND_IN, Identifier, stand_in
 from onefold.core.ledger import Entry
 from onefold.core.tokens import CROSS_DOMAIN, places
-from onefold.store.database import Reader, Row, Transaction
+from onefold.store.database import Answer, Reader, Row, Transaction
 from onefold.store.names import Names
 from onefold.store.packing import (
     pack_identifiers,
@@ -78,11 +78,11 @@ def ask_identifiers(
 
 
 def lock_identifiers(
-    tx: Transaction, names: Names, own: Mapping[Identifier, int], keys: Sequence[int], wait: bool
-) -> Callable[[], set[int]]:
-    """Lock the owners of identifiers, each with the key that is locked where it has none: see `Transaction.lock`."""
-    named = [(names.id(kind), pack_text(value), key) for (kind, value), key in own.items()]
-    return tx.lock(named, keys, wait)
+    tx: Transaction, names: Names, named: Iterable[tuple[int, Identifier, int]], keys: Sequence[int], wait: bool
+) -> Answer:
+    """As `Transaction.lock`, for identifiers that are not packed."""
+    rows = [(number, names.id(kind), pack_text(value), own) for number, (kind, value), own in named]
+    return tx.lock(rows, keys, wait)
 
 
 def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int]) -> None:

@@ -24,7 +24,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store import arrays
-from onefold.store.driver import Contended, Interned, Row
+from onefold.store.driver import MAY_CHANGE, Contended, Interned, Row
 from onefold.store.sql import kinds_of, with_arrays
 
 
@@ -63,15 +63,26 @@ _MIGRATION_LOCK: Final = _ALL_LOCK + 2
 
 # In ascending order, so that nobody waits in a circle. The numbers are far from those of the locks above, and from the
 # small ones that the database's other users may like.
+_NAMED: Final = ("int", "int", "bytes", "int")
 _LOCKS: Final = f"""
-select key, {{}}({_ALL_LOCK >> 1} + key) from (
-  select coalesce(i.owner, r.own) as key from unnest(%s::bigint[], %s::bytea[], %s::bigint[]) r (type, value, own)
+with found as (
+  select r.event, i.owner, coalesce(i.owner, r.own) as key
+  from unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::bigint[]) r (event, type, value, own)
   left join identifier i on i.type = r.type and i.value = r.value
-  union select key from unnest(%s::bigint[]) key order by key
-) ascending"""
-_NAMED: Final = ("int", "bytes", "int")
-_LOCK: Final = _LOCKS.format("pg_advisory_xact_lock")
-_TRY_LOCK: Final = f"select key from ({_LOCKS.format('pg_try_advisory_xact_lock')}) tried (key, held) where held"
+), judged as (
+  select key, event = {MAY_CHANGE} or owner is null or min(key) over one <> max(key) over one as changes
+  from found window one as (partition by event)
+  union all select key, true from unnest(%s::bigint[]) key
+), ascending as (select key, bool_or(changes) as alone from judged group by key order by key)
+"""
+_LOCK: Final = f"""{_LOCKS}
+select key, alone, case when alone then pg_advisory_xact_lock({_ALL_LOCK >> 1} + key)
+                   else pg_advisory_xact_lock_shared({_ALL_LOCK >> 1} + key) end from ascending
+"""
+_TRY_LOCK: Final = f"""{_LOCKS}
+select key, held from (select key, pg_try_advisory_xact_lock({_ALL_LOCK >> 1} + key) as held from ascending) tried
+where held
+"""
 
 _CONTENDED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.OutOfMemory, errors.UniqueViolation)
 _UNAVAILABLE: Final = (
@@ -115,7 +126,7 @@ class _Connection:
         self._driver.write_apart(name, parameters)
 
     def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Callable[[], list[Row]]:
-        columns = list(zip(*named, strict=True)) or [(), (), ()]
+        columns = list(zip(*named, strict=True)) or [()] * len(_NAMED)
         parameters = [arrays.packed(kind, column) for kind, column in zip(_NAMED, columns, strict=True)]
         text = _LOCK if wait else _TRY_LOCK
         return partial(self._rows, self._run(text, [*parameters, arrays.packed("int", keys)]))
