@@ -284,6 +284,12 @@ def test_two_texts_never_pack_alike(one: str, other: str) -> None:
     assert (pack_text(one) == pack_text(other)) is (one == other)
 
 
+@given(st.uuids().map(str), st.uuids().map(str))
+def test_uuids_pack_in_their_order(one: str, other: str) -> None:
+    """Those that begin with the time go to the end of an index."""
+    assert (pack_text(one) < pack_text(other)) is (one < other)
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [
