@@ -7,23 +7,28 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from importlib import resources
 from itertools import count, islice, pairwise
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import msgspec
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config as AlembicConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import onefold.engine.advance
 from onefold.core.consent import Permitted
 from onefold.core.decision import Action, Decision, Step
-from onefold.core.graph import Graph
+from onefold.core.graph import Graph, Node
 from onefold.core.identifiers import Identifier
 from onefold.core.resolve import resolve
 from onefold.core.rules import Rules, default_rules
 from onefold.engine.ingest import Ingest, Taken
 from onefold.store.database import Database, Reader
+from onefold.store.graph_store import load_identifiers
 from onefold.store.names import Names
 from onefold.store.packing import (
     pack_identifiers,
@@ -37,7 +42,7 @@ from onefold.store.postgres import WRITER_SETTINGS
 from onefold.store.sql import QUERIES, with_arrays, with_rows
 from support import pictures
 from support.memory import Memory
-from support.stores import NewDatabase, path_of
+from support.stores import NewDatabase, change, path_of
 from support.streams import HOUR, SECRET, make_event, permitted, rules, streams
 
 LOOSE: Final = Rules(types=default_rules().types, by_name=default_rules().by_name)
@@ -406,3 +411,23 @@ def test_every_query_can_be_prepared_and_walks_through_a_table_only_if_its_comme
 ) -> None:
     walks = [line for line in plan_of(database, name) if WALK.search(line)]
     assert name in COLD or not walks
+
+
+def test_an_older_database_keeps_its_identifiers_when_it_is_migrated(tmp_path: Path) -> None:
+    """Version 4 kept in each row when the identifier was last seen."""
+    database = Database(f"sqlite:///{tmp_path / 'older.db'}")
+    config = AlembicConfig()
+    config.set_main_option("script_location", "onefold.store:migrations")
+    with database.engine() as engine, engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+    change(database, "insert into name values (1, 'uid'), (2, 'sensor')")
+    change(database, "insert into identifier values (1, x'7431', 7, 0, 1, 7, 1000, 1000, 5000, 2, 0, 0)")
+    database.migrate()
+    with database.snapshot() as reader:
+        names, graph = Names(reader), Graph(b"", complete=False)
+        load_identifiers(reader, names, graph, [Identifier("uid", "1")])
+    database.close()
+    uid = Identifier("uid", "1")
+    kept = Node(uid, 7, founded=1, linked_by=7, linked_at=1000, first_seen=1000, source="sensor")
+    assert msgspec.structs.astuple(graph.nodes[uid] or Node(uid)) == msgspec.structs.astuple(kept)
