@@ -116,6 +116,7 @@ const fits = (length, { pattern }) => {
 /**
  * The value of a decimal digit of any script: decimal digits stand in Unicode in runs of ten.
  * @param {string} char
+ * @returns {any} what replace() writes as text
  */
 const valueOf = (char) => {
   const point = /** @type {number} */ (char.codePointAt(0));
@@ -135,7 +136,7 @@ const digits = (number) =>
         .toUpperCase()
         .replace(/[^A-Z\d]/g, '')
         .replace(/[A-Z]/g, (c) => '22233344455566677778889999'[c.charCodeAt(0) - 65])
-    : number.replace(re('\\P{Nd}', 'gu'), '').replace(re(DIGIT, 'gu'), (c) => '' + valueOf(c));
+    : number.replace(re('\\P{Nd}', 'gu'), '').replace(/\D/gu, valueOf);
 
 /** @param {string} number */
 const isViable = (number) => re(`^(?:${VIABLE})$`, 'iu').test(number);
@@ -220,6 +221,15 @@ const splitCode = (number, home) => {
 };
 
 /**
+ * Cut the number out of a text, without its extension.
+ * @param {string} text
+ */
+const cut = (text) => {
+  const whole = [...text].length < 251 && extract(withoutLater(text));
+  return whole && isViable(whole) && withoutExtension(whole);
+};
+
+/**
  * Write a phone number as E.164, without its extension.
  * @param {string} text in NFC
  * @param {string} [region] ISO 3166 country, used where the number has no country code
@@ -227,9 +237,9 @@ const splitCode = (number, home) => {
  */
 export const e164 = (text, region = '') => {
   const home = /^[a-z]{2}$/i.test(region) ? planOf(region.toLowerCase()) : undefined;
-  const whole = [...text].length > 250 ? '' : extract(withoutLater(text));
-  if (!whole || !isViable(whole) || !(home || withoutPlus(whole) !== whole)) return null;
-  const number = withoutExtension(whole);
+  // From most, which are digits with a few separators, there is nothing to cut.
+  const number = /^\+?(\d[ ().-]{0,4}){3,40}$/.test(text) ? text : cut(text);
+  if (!number || !(home || withoutPlus(number) !== number)) return null;
   const found = splitCode(number, home);
   if (found === null) return null;
   const { plan, rest } = found || { plan: /** @type {Plan} */ (home), rest: digits(number) };

@@ -31,7 +31,7 @@ export const createPost = (win, endpoint) => async (path, body) => {
     const again = status > 499 || status === 408 || status === 429;
     return {
       reason: problem.code || 'http_' + status,
-      after: again ? Number(headers.get('retry-after')) || 0 : undefined,
+      after: again ? +(/** @type {string} */ (headers.get('retry-after'))) || 0 : undefined,
     };
   } catch {
     return { reason: 'network', after: 0 };

@@ -1,6 +1,8 @@
 // Events that could not be delivered, kept for a day in localStorage: hashed already, and never without
 // consent to store.
 
+import { attempt } from './storage.js';
+
 const KEY = 'uiaf_queue';
 const TTL_MS = 24 * 60 * 60 * 1000;
 /** Enough for a day of failures; what is older goes first. */
@@ -11,15 +13,12 @@ const MOST = 50;
 /** @param {import('./storage.js').Store} store */
 export const createQueue = (store) => {
   /** @returns {Event[]} */
-  const read = () => {
-    try {
-      return JSON.parse(/** @type {string} */ (store.get(KEY))).filter(
+  const read = () =>
+    attempt(() =>
+      JSON.parse(store.get(KEY) || '[]').filter(
         (/** @type {Event} */ event) => event._meta.ts > Date.now() - TTL_MS,
-      );
-    } catch {
-      return [];
-    }
-  };
+      ),
+    ) ?? [];
 
   /**
    * Put an event at the end, or take it out.

@@ -160,7 +160,7 @@ export const startSensor = (options, win, cross) => {
    */
   const decide = (stated, explicit) => {
     const before = consent;
-    const gpc = !!(/** @type {any} */ (win.navigator).globalPrivacyControl);
+    const gpc = /** @type {any} */ (win.navigator).globalPrivacyControl;
     const next = consentOf(stated, before, gpc);
     if (!next) return log('ignored', stated);
     consent = next;
@@ -178,7 +178,8 @@ export const startSensor = (options, win, cross) => {
    * @returns {Promise<Outcome>}
    */
   const submit = async (name, may, make) => {
-    const location = new URL(win.location.href);
+    // Where consent is waited for, the page may be at another address by then.
+    const location = consent ? win.location : new URL(win.location.href);
     if (!consent && !(await new Promise((resolve) => held.push(resolve)))) return refused('reset');
     if (!may(current())) return refused('consent');
     const made = make();
@@ -254,7 +255,8 @@ export const startSensor = (options, win, cross) => {
   // What the first link needs is prepared while nobody waits for it.
   whenIdle(
     win,
-    () => mayStore(consent) && compose('', { uid: '', session_id: session.peek() }),
+    // A browser reads a storage when it is first asked how much there is.
+    () => mayStore(consent) && compose('', /** @type {any} */ (win.sessionStorage.length)),
     () => hashNow('email', 'a@b'),
     () => hashNow('phone', '+31612345678'),
   );

@@ -12,13 +12,11 @@ export const createSession = (store, mint) => ({
   /** The session's id; asking is activity. */
   get: () => {
     const now = Date.now();
-    const id = (now - Number(store.get(SEEN)) < IDLE_MS && store.get(ID)) || mint();
+    const id = (now - +(/** @type {string} */ (store.get(SEEN))) < IDLE_MS && store.get(ID)) || mint();
     store.set(ID, id);
     store.set(SEEN, '' + now);
     return id;
   },
-  /** Read what is stored, changing nothing. */
-  peek: () => store.get(ID) ?? null,
   forget: () => {
     store.set(ID, null);
     store.set(SEEN, null);

@@ -18,30 +18,38 @@ const prepare = () => {
 };
 
 /**
- * @param {number} x
- * @param {number[]} turns
- */
-const turned = (x, ...turns) => turns.reduce((all, n) => all ^ (x >>> n) ^ (x << (32 - n)), 0);
-
-/**
+ * One block. Written out, because a page hashes too little for an engine to optimise calls away.
  * @param {number[]} before eight words of state
  * @param {number[]} w sixteen words of the message
  */
 const compress = (before, w) => {
-  const s = [...before];
+  let [a, b, c, d, e, f, g, h] = before;
   for (let i = 0; i < 64; i++) {
     if (i > 15) {
-      const small = turned(w[i - 15], 7, 18) ^ (w[i - 15] >>> 3);
-      const large = turned(w[i - 2], 17, 19) ^ (w[i - 2] >>> 10);
+      const x = w[i - 15];
+      const y = w[i - 2];
+      const small = (x >>> 7) ^ (x << 25) ^ (x >>> 18) ^ (x << 14) ^ (x >>> 3);
+      const large = (y >>> 17) ^ (y << 15) ^ (y >>> 19) ^ (y << 13) ^ (y >>> 10);
       w[i] = (w[i - 16] + small + w[i - 7] + large) | 0;
     }
-    const choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
-    const majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-    const first = s[7] + turned(s[4], 6, 11, 25) + choice + constants[i] + w[i];
-    s.unshift((first + turned(s[0], 2, 13, 22) + majority) | 0);
-    s[4] = (s[4] + first) | 0;
+    const first =
+      h +
+      ((e >>> 6) ^ (e << 26) ^ (e >>> 11) ^ (e << 21) ^ (e >>> 25) ^ (e << 7)) +
+      (g ^ (e & (f ^ g))) +
+      constants[i] +
+      w[i];
+    const second =
+      ((a >>> 2) ^ (a << 30) ^ (a >>> 13) ^ (a << 19) ^ (a >>> 22) ^ (a << 10)) + ((a & b) ^ (c & (a ^ b)));
+    h = g;
+    g = f;
+    f = e;
+    e = (d + first) | 0;
+    d = c;
+    c = b;
+    b = a;
+    a = (first + second) | 0;
   }
-  return before.map((word, i) => (word + s[i]) | 0);
+  return [a, b, c, d, e, f, g, h].map((word, i) => (word + before[i]) | 0);
 };
 
 /**

@@ -20,7 +20,7 @@ const links = `onefold.links.v${next}.mjs`;
 
 /** Names that only our own modules use: they need not cost bytes. */
 const INTERNAL =
-  /^(after|dial|enqueue|flush|forget|idd|ignored|leave|local|mint|partner|pattern|peek|plan|prefix|purge|renew|rest|soon|take|transform|until|wake)$/;
+  /^(after|clear|dial|enqueue|flush|forget|idd|ignored|leave|local|mint|partner|pattern|peek|plan|prefix|purge|read|remove|renew|response|rest|send|soon|take|transform|until|wake)$/;
 
 /** What the lite build puts in the place of a module. */
 const LITE = {
@@ -49,8 +49,19 @@ const limited = (regions) => ({
 /** First this module and what it imports, the table before all: so gzip finds what is alike at shorter distances. */
 const FIRST = ['src/person.js'];
 
-/** esbuild puts the modules together; terser finds a little more to save. */
-const bundle = async (entry, format, inject, ...plugins) => {
+/** terser finds a little more to save than esbuild. */
+const shorten = async (text) => {
+  const { code } = await minify(text, {
+    ecma: 2020,
+    module: true,
+    compress: { passes: 3, pure_getters: true, keep_fargs: false, inline: 1 },
+    format: { comments: false, ascii_only: true },
+  });
+  return code;
+};
+
+/** esbuild puts the modules together. */
+const together = async (entry, inject, ...plugins) => {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(root),
     entryPoints: [entry],
@@ -65,14 +76,29 @@ const bundle = async (entry, format, inject, ...plugins) => {
     write: false,
     plugins,
   });
-  const { code } = await minify(outputFiles[0].text, {
-    ecma: 2020,
-    module: true,
-    compress: { passes: 3, pure_getters: true, keep_fargs: false, hoist_vars: true },
-    format: { comments: false, ascii_only: true },
-  });
-  // A script must leave no names behind.
-  return format === 'iife' ? `(()=>{${code}})();\n` : code + '\n';
+  return outputFiles[0].text;
+};
+
+const bundle = async (...given) => (await shorten(await together(...given))) + '\n';
+
+/** Leaves the sensor out: the script has it elsewhere. */
+const apart = {
+  name: 'apart',
+  setup: (esbuild) => esbuild.onResolve({ filter: /\/apart\.js$/ }, ({ path: name }) => ({ path: name, external: true })),
+};
+
+/**
+ * The script, which leaves no names behind. The sensor stands apart from the function that puts it into the page, and
+ * first, as FIRST says: so engines only look for its end, and read it when it starts. Inside a function they would read
+ * every arrow function of it at once, and again when it is called.
+ */
+const script = async (...plugins) => {
+  const sensor = (await together('src/sensor.js', FIRST, ...plugins)).trim();
+  const front = await together('src/auto.js', [], apart, ...plugins);
+  const [statement, name] = /import\{readSensor as (\w+)\}from"[^"]+";/.exec(front);
+  const body = sensor.replace(/export\{(\w+) as startSensor\};$/, 'return $1');
+  const whole = `[()=>{${body}}].map(${name}=>{${front.replace(statement, '')}})`;
+  return (await shorten(whole)) + '\n';
 };
 
 const measure = (text) => ({
@@ -93,12 +119,12 @@ const committed = (target) => {
 const regions = option('regions')?.split(',');
 const plugins = regions ? [limited(regions)] : [];
 const files = {
-  'onefold.js': await bundle('src/auto.js', 'iife', FIRST, ...plugins),
-  'onefold.mjs': await bundle('src/index.js', 'esm', FIRST, ...plugins),
-  [links]: await bundle('src/crossing.js', 'esm', []),
+  'onefold.js': await script(...plugins),
+  'onefold.mjs': await bundle('src/index.js', FIRST, ...plugins),
+  [links]: await bundle('src/crossing.js', []),
 };
 if (!regions) {
-  files['onefold.lite.js'] = await bundle('src/auto.js', 'iife', FIRST, lite);
+  files['onefold.lite.js'] = await script(lite);
   files['onefold.v1.js'] = files['onefold.js'];
   // A version that was released never changes again; package.json knows its hash.
   for (const name in frozen) files[name] = committed(path('dist/' + name)) ?? '';
