@@ -62,6 +62,10 @@ class Browser:
         """Run JavaScript in the page; a promise is waited for."""
         return self.driver.execute_script(script, *args)
 
+    def glance(self, script: str) -> Any:
+        """As `run`; for engines that tell the difference."""
+        return self.run(script)
+
     def wait(self, script: str) -> Any:
         """Run JavaScript until it answers something true, and return that."""
         waiting = WebDriverWait(self.driver, PATIENCE_SECONDS, poll_frequency=0.05)

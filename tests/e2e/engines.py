@@ -36,6 +36,9 @@ class Engine(Protocol):
     def run(self, script: str, *args: Any) -> Any:
         """Run the body of a function in the page, and return its answer, also a promised one. Fails where it throws."""
 
+    def glance(self, script: str) -> Any:
+        """As `run`, but without promises: for a page that may be about to go."""
+
     def wait(self, script: str) -> Any:
         """Run JavaScript until it answers something true, and return that."""
 
@@ -80,6 +83,10 @@ class WebKit:
         )
         assert not threw, answer
         return answer
+
+    def glance(self, script: str) -> Any:
+        """See Engine. WebKitGTK's driver may never answer for a promise whose page has gone."""
+        return self.driver.execute_script(script)
 
     def wait(self, script: str) -> Any:
         """See Engine."""
@@ -173,6 +180,10 @@ class Firefox:
         )
         assert result["type"] == "success", result
         return json.loads(result["result"]["value"])
+
+    def glance(self, script: str) -> Any:
+        """See Engine."""
+        return self.run(script)
 
     def wait(self, script: str) -> Any:
         """See Engine."""

@@ -37,7 +37,7 @@ def wait_through(engine: Engine, script: str) -> None:
 
     def holds() -> bool:
         try:
-            return bool(engine.run(script))
+            return bool(engine.glance(script))
         except WebDriverException:
             return False
 
