@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from onefold.core.identifiers import Identifier
 from onefold.core.rules import Rules, TypeRule, default_rules, load_rules, parse_rules
 from onefold.errors import RulesError
 
@@ -208,7 +209,7 @@ def test_text_that_is_neither_toml_nor_json_is_refused(text: str) -> None:
 def fault(value: str, **said: Any) -> str | None:
     """What is wrong with a value of a type with these keys."""
     rule: TypeRule = parse_rules(of_type(**said)).types["loyalty"]
-    return rule.fault(rule.canonical(value))
+    return rule.fault(rule.identifier(Identifier("loyalty", value)).value)
 
 
 ALWAYS_BLOCKED: Final = [

@@ -61,16 +61,15 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
         if rule is None or sent.type == STAND_IN:
             drops.append(Step("drop", sent, "unknown_identifier_type"))
             continue
-        value = rule.canonical(sent.value) if rule.hashed else sent.value
-        if (fault := rule.fault(value)) is not None:
+        identifier = rule.identifier(sent)
+        if (fault := rule.fault(identifier.value)) is not None:
             drops.append(Step("drop", sent, fault))
         elif "*" not in rule.sources and not rule.votes_from(event.source):
             drops.append(Step("drop", sent, "recorded_only", f"{rule.name}.sources"))
         elif signed_only and rule.personal:
             drops.append(Step("drop", sent, "unverified", "unsigned=refuse"))
         else:
-            as_sent = value == sent.value and rule.name == sent.type
-            admitted[sent if as_sent else Identifier(rule.name, value)] = rule.priority
+            admitted[identifier] = rule.priority
     if len(admitted) < 2:
         return list(admitted), tuple(drops)
     return [identifier for _, identifier in sorted((rank, found) for found, rank in admitted.items())], tuple(drops)

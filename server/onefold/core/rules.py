@@ -59,9 +59,10 @@ class TypeRule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether events of this source may link and merge through the type."""
         return "*" in self.sources or source in self.sources or source == OPERATOR
 
-    def canonical(self, value: str) -> str:
-        """The form a value is matched on: hashes compare in lower case, everything else as it is."""
-        return value.lower() if self.hashed else value
+    def identifier(self, sent: Identifier) -> Identifier:
+        """An identifier that came under this type's name or an alias, as it is matched on: hashes in lower case."""
+        value = sent.value.lower() if self.hashed else sent.value
+        return sent if value == sent.value and self.name == sent.type else Identifier(self.name, value)
 
     def fault(self, value: str) -> str | None:
         """The code for which a canonical value is dropped: `invalid_identifier`, `blocked_identifier`, or None."""
@@ -103,7 +104,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     def canonical(self, sent: Identifier) -> Identifier:
         """An identifier under its type's own name and in the form it is matched on; one of no known type as it is."""
         rule = self.rule(sent.type)
-        return sent if rule is None else Identifier(rule.name, rule.canonical(sent.value))
+        return sent if rule is None else rule.identifier(sent)
 
     def fault(self, identifier: Identifier) -> str | None:
         """Why a canonical identifier cannot be linked: its rule's code, `unknown_identifier_type`, or None."""

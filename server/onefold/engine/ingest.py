@@ -506,11 +506,8 @@ class _Batch:
 
     def _usable(self, event: Event) -> list[Identifier]:
         """The identifiers under their types' own names; whether they are valid is the resolver's business."""
-        found = []
-        for kind, value in event.identifiers:
-            if (rule := self._rules.rule(kind)) is not None:
-                found.append(Identifier(rule.name, rule.canonical(value)))
-        return found
+        by_name = ((sent, self._rules.rule(sent.type)) for sent in event.identifiers)
+        return [rule.identifier(sent) for sent, rule in by_name if rule is not None]
 
     def _changing(self, identifiers: Sequence[Identifier]) -> list[int]:
         """The owners among which an event may link or merge; none where one profile has all its identifiers."""
