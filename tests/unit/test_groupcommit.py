@@ -1,5 +1,6 @@
 """Group commit: who waits, who commits, and what everybody is told."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -53,12 +54,21 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 Submit = Callable[[list[int]], list[int]]
 
 
-@pytest.fixture(params=["without end", "within a budget"])
+def within(group: GroupCommit[int, int], seconds: float = PATIENCE_SECONDS) -> Submit:
+    """Hand items over from a thread that has so much time."""
+    return lambda items: group.submit_within(items, seconds)
+
+
+def soon(group: GroupCommit[int, int], seconds: float = PATIENCE_SECONDS) -> Submit:
+    """Hand items over from a coroutine that has so much time."""
+    return lambda items: asyncio.run(group.submit_soon(items, seconds))
+
+
+@pytest.fixture(params=["without end", "within a budget", "in a coroutine"])
 def submit(request: pytest.FixtureRequest, group: GroupCommit[int, int]) -> Submit:
-    """Both ways to hand items over."""
-    if request.param == "without end":
-        return group.submit
-    return lambda items: group.submit_within(items, PATIENCE_SECONDS)
+    """Every way to hand items over."""
+    ways = {"without end": group.submit, "within a budget": within(group), "in a coroutine": soon(group)}
+    return ways[request.param]
 
 
 def begin(submit: Submit, pool: ThreadPoolExecutor, slow: Slow, group: GroupCommit[int, int]) -> Future[list[int]]:
@@ -113,24 +123,49 @@ def test_an_error_reaches_everybody_in_the_batch_and_nobody_else(
     assert submit([2]) == [20]
 
 
+@pytest.mark.parametrize("hurried", [within, soon])
 def test_whose_budget_is_over_before_the_turn_comes_is_not_committed_later(
-    group: GroupCommit[int, int], slow: Slow, pool: ThreadPoolExecutor
+    group: GroupCommit[int, int], slow: Slow, pool: ThreadPoolExecutor, hurried: Callable[..., Submit]
 ) -> None:
-    first = begin(lambda items: group.submit_within(items, PATIENCE_SECONDS), pool, slow, group)
+    first = begin(within(group), pool, slow, group)
     with pytest.raises(Overdue):
-        group.submit_within([1], 0.01)
+        hurried(group, 0.01)([1])
     slow.go.set()
     assert (first.result(), group.submit([2]), slow.batches) == ([0], [20], [[0], [2]])
+
+
+def test_many_coroutines_of_one_loop_wait_for_one_batch_together(group: GroupCommit[int, int], slow: Slow) -> None:
+    async def all_at_once() -> list[list[int]]:
+        callers = [group.submit_soon([number], PATIENCE_SECONDS) for number in range(5)]
+        waiting = asyncio.gather(*callers)
+        await asyncio.sleep(0)  # all have handed over
+        slow.go.set()
+        return await waiting
+
+    assert asyncio.run(all_at_once()) == [[0], [10], [20], [30], [40]]
+    assert sum(map(len, slow.batches)) == 5
+
+
+def test_a_coroutine_that_is_cancelled_leaves_its_batch_to_the_others(
+    group: GroupCommit[int, int], slow: Slow, pool: ThreadPoolExecutor
+) -> None:
+    async def impatient() -> None:
+        async with asyncio.timeout(0.01):
+            await group.submit_soon([1], PATIENCE_SECONDS)
+
+    first = begin(within(group), pool, slow, group)
+    with pytest.raises(TimeoutError):
+        asyncio.run(impatient())
+    other = pool.submit(within(group), [2])
+    slow.go.set()
+    assert (first.result(), other.result()) == ([0], [20])
 
 
 def test_closing_finishes_what_was_handed_over(
     group: GroupCommit[int, int], slow: Slow, pool: ThreadPoolExecutor
 ) -> None:
-    def within(items: list[int]) -> list[int]:
-        return group.submit_within(items, PATIENCE_SECONDS)
-
-    first = begin(within, pool, slow, group)
-    others = queue_up(within, pool, group, [1], [2])
+    first = begin(within(group), pool, slow, group)
+    others = queue_up(within(group), pool, group, [1], [2])
     slow.go.set()
     group.close()
     assert [future.result() for future in (first, *others)] == [[0], [10], [20]]
