@@ -184,6 +184,7 @@ PIECES: Final[list[Any]] = [
     pytest.param([WHOLE[:9], WHOLE[9:30], b"", WHOLE[30:]], {}, 202, None, id="in pieces, of unknown length"),
     pytest.param([b" " * 2**19] * 3, {}, 413, "too_large", id="too large, of unknown length"),
     pytest.param([], {"Content-Length": str(2**20 + 1)}, 413, "too_large", id="too large: not even read"),
+    pytest.param([WHOLE], {"Content-Length": "5,5"}, 202, None, id="a length that is no number"),
     pytest.param([WHOLE[:9], None], {}, 422, "invalid_event", id="the sender leaves in the middle"),
 ]
 
@@ -195,6 +196,12 @@ def test_a_body_may_come_in_pieces_and_is_bounded(
     found, _, body = ask_front(app, pieces, {"Origin": ORIGIN, "Content-Type": "text/plain", **headers})
     assert (found, msgspec.json.decode(body).get("code")) == (status, code)
     assert counts(app)["last_journal_seq"] == (1 if status == 202 else 0)
+
+
+def test_flask_too_is_given_a_body_of_unknown_length(app: Flask) -> None:
+    headers = {"Origin": ORIGIN, "Content-Type": "text/plain"}
+    _, _, body = ask_front(app, [b'{"target": ', b'"nobody"}'], headers, "/v1/tokens")
+    assert msgspec.json.decode(body)["field"] == "identity.uid"  # it was read, and lacks that
 
 
 @pytest.mark.parametrize("tier", ["T3", "T4"])

@@ -59,16 +59,18 @@ def post(browser: FlaskClient, body: Any, origin: str | None = ORIGIN, **headers
 
 
 def ask_front(
-    app: Flask, pieces: Sequence[bytes | None], headers: dict[str, str]
+    app: Flask, pieces: Sequence[bytes | None], headers: dict[str, str], path: str = "/v1/events"
 ) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Send an event past Flask, its body in pieces; None in their place: the sender leaves. Status, headers and body
-    of the answer.
+    """Post to the endpoint as its server does, the body in pieces; None in their place: the sender leaves. Status,
+    headers and body of the answer.
     """
     rest, answer = deque(pieces), list[Any]()
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/v1/events",
+        "path": path,
+        "http_version": "1.1",
+        "query_string": b"",
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
 
@@ -82,8 +84,9 @@ def ask_front(
         answer.append(message)
 
     asyncio.run(Front(app)(cast(Scope, scope), receive, send))
-    start, end = answer
-    return start["status"], [(name.decode(), value.decode()) for name, value in start["headers"]], end["body"]
+    start, *parts = answer
+    told = [(name.decode(), value.decode()) for name, value in start["headers"]]
+    return start["status"], told, b"".join(part["body"] for part in parts)
 
 
 def problem(response: TestResponse) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from a2wsgi import WSGIMiddleware
 from a2wsgi.asgi_typing import ASGIApp, HTTPScope, Receive, ReceiveEvent, Scope, Send
-from a2wsgi.wsgi_typing import WSGIApp
+from a2wsgi.wsgi_typing import Environ, StartResponse, WSGIApp
 from flask import Flask
 
 from onefold.errors import OnefoldError
@@ -25,7 +25,12 @@ _THREADS: Final = 32
 
 def in_threads(app: Flask) -> ASGIApp:
     """A Flask application as an ASGI one; each of its requests is answered in a thread."""
-    adapted = WSGIMiddleware(cast(WSGIApp, app), workers=_THREADS)
+
+    def ends_by_itself(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input_terminated"] = True  # type: ignore[typeddict-unknown-key]  # also a body of unknown length
+        return cast(WSGIApp, app)(environ, start_response)
+
+    adapted = WSGIMiddleware(ends_by_itself, workers=_THREADS)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         async def next_message() -> ReceiveEvent:
@@ -75,7 +80,8 @@ def _headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 async def _body(headers: dict[str, str], receive: Receive) -> bytes:
     """Read the body. Raises `too_large`, and `invalid_event` where the sender leaves in the middle of it."""
-    check_length(int(headers.get("content-length", "0")))
+    if (length := headers.get("content-length", "")).isdecimal():
+        check_length(int(length))
     body, more = b"", True
     while more:
         message = await receive()
