@@ -34,22 +34,54 @@ Writes = list[tuple[str, list[Any]]]
 Told = dict[str, float]
 
 
-def measure(folder: Path, identifiers: int, events: int, rounds: int) -> Told:
-    """On SQLite, medians: events per second, ingested and written only; their ratio round by round, by the clock and by
-    processor time; microseconds of processor time an event; resident memory of the ingesting process in MB.
+Pair = tuple[Told, Told]
+"""What a round of ours told and one of the baseline."""
+
+
+def measure(folder: Path, sizes: Sequence[int], events: int, rounds: int) -> dict[int, Told]:
+    """On SQLite, for each number of identifiers, medians: events per second, ingested and written only; their ratio
+    round by round, by the clock and by processor time; microseconds of processor time an event; resident memory of the
+    ingesting process in MB; `growth`, that processor time beside the smallest size's, round by round.
+
+    The sizes take turns, so that a machine that becomes slower does so for all of them.
     """
-    base = populated(folder, identifiers, VISITS)
-    found = compare(lambda: copy_of(base, "measured.db"), folder, identifiers, events, rounds)
+    recordings = {size: _recorded(folder, size, events) for size in sizes}
+    turns = [{size: _pair(folder, size, events, recordings[size]) for size in sizes} for _ in range(rounds)]
     for path in folder.glob("measured.db*"):
         path.unlink()
+    found = {size: medians([turn[size] for turn in turns], events) for size in sizes}
+    for size in sizes:
+        found[size]["growth"] = median(turn[size][0]["cpu"] / turn[min(sizes)][0]["cpu"] for turn in turns)
     return found
 
 
-def compare(new_copy: Callable[[], Database], folder: Path, identifiers: int, events: int, rounds: int) -> Told:
-    """The same for any database that can be copied."""
-    stream, recording = (events, identifiers), folder / "recording.msgpack"
-    run(new_copy(), "record", *stream, recording)
-    pairs = [[run(new_copy(), what, *stream, recording) for what in ("ingest", "write")] for _ in range(rounds)]
+def _recorded(folder: Path, size: int, events: int) -> Path:
+    recording = folder / f"recording-{size}.msgpack"
+    record_to(_copy(folder, size), events, size, recording)
+    return recording
+
+
+def _pair(folder: Path, size: int, events: int, recording: Path) -> Pair:
+    return pair(lambda: _copy(folder, size), events, size, recording)
+
+
+def _copy(folder: Path, size: int) -> Database:
+    return copy_of(populated(folder, size, VISITS), "measured.db")
+
+
+def record_to(database: Database, events: int, identifiers: int, recording: Path) -> None:
+    """Note what ingesting the stream writes, for the baseline."""
+    run(database, "record", events, identifiers, recording)
+
+
+def pair(new_copy: Callable[[], Database], events: int, identifiers: int, recording: Path) -> Pair:
+    """A round of ours and one of the baseline, each on a database of its own."""
+    ours, theirs = (run(new_copy(), what, events, identifiers, recording) for what in ("ingest", "write"))
+    return ours, theirs
+
+
+def medians(pairs: Sequence[Pair], events: int) -> Told:
+    """Rounds in one line, see `measure`."""
     return {
         "ingested/s": median(events / ours["seconds"] for ours, _ in pairs),
         "rows only/s": median(events / theirs["seconds"] for _, theirs in pairs),

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.ingestion import Told, begin, compare, ingest, start, told_by
+from bench.ingestion import Told, begin, ingest, medians, pair, record_to, start, told_by
 from bench.population import IDENTIFIERS_A_PERSON, event, known, permitted
 from onefold.core.event import IDENTITY_LINK
 from onefold.store.database import Database
@@ -18,7 +18,9 @@ def measure(folder: Path, identifiers: int, events: int, rounds: int) -> Told:
     """As `ingestion.measure`, and `two/one`: how many times as fast two processes are as one."""
     with postgres_server(settings="") as server:  # durable, as installed
         _populate(server, identifiers)
-        found = compare(lambda: _copy(server), folder, identifiers, events, rounds)
+        recording = folder / "recording.msgpack"
+        record_to(_copy(server), events, identifiers, recording)
+        found = medians([pair(lambda: _copy(server), events, identifiers, recording) for _ in range(rounds)], events)
         stream = (events, identifiers, folder)
         ratios = [_seconds(server, *stream, 1) / _seconds(server, *stream, 2) for _ in range(rounds)]
         return found | {"two/one": median(ratios)}
