@@ -95,8 +95,8 @@ const apart = {
 const script = async (...plugins) => {
   const sensor = (await together('src/sensor.js', FIRST, ...plugins)).trim();
   const front = await together('src/auto.js', [], apart, ...plugins);
-  const [statement, name] = /import\{readSensor as (\w+)\}from"[^"]+";/.exec(front);
-  const body = sensor.replace(/export\{(\w+) as startSensor\};$/, 'return $1');
+  const [statement, name] = /import\{readSensor as ([\w$]+)\}from"[^"]+";/.exec(front);
+  const body = sensor.replace(/export\{([\w$]+) as startSensor\};$/, 'return $1');
   const whole = `[()=>{${body}}].map(${name}=>{${front.replace(statement, '')}})`;
   return (await shorten(whole)) + '\n';
 };
