@@ -30,19 +30,17 @@ class Overdue(Exception):
 class _Waiting(Generic[Item, Result]):
     """The items of one caller, and in time their results or the error that befell the batch.
 
-    The caller is a thread, which waits for a lock of its own (a shared one would wake all for every one that is done),
-    or a coroutine, which waits for a future of its loop.
+    What is `finished` then is a lock of a thread's own (a shared one would wake all for every one that is done), or a
+    future of a coroutine's loop.
     """
 
-    __slots__ = ("error", "finished", "items", "lock", "results")
+    __slots__ = ("error", "finished", "items", "results")
 
-    def __init__(self, items: Sequence[Item], finished: asyncio.Future[None] | None = None) -> None:
+    def __init__(self, items: Sequence[Item], finished: "threading.Lock | asyncio.Future[None]") -> None:
         self.items = items
         self.results: list[Result] | None = None
         self.error: BaseException | None = None
         self.finished = finished
-        self.lock = threading.Lock()
-        self.lock.acquire()
 
     @property
     def done(self) -> bool:
@@ -54,14 +52,21 @@ class _Waiting(Generic[Item, Result]):
         return self.results or []
 
 
+def _held() -> threading.Lock:
+    """A lock that lets its caller through once somebody releases it."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 def _wake(batch: Iterable[_Waiting[Item, Result]]) -> None:
     """Wake all callers of a batch; the coroutines of a loop together, for each call into one wakes its thread."""
     by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
     for waiting in batch:
-        if waiting.finished is None:
-            waiting.lock.release()
-        else:
+        if isinstance(waiting.finished, asyncio.Future):
             by_loop[waiting.finished.get_loop()].append(waiting.finished)
+        else:
+            waiting.finished.release()
     for loop, finished in by_loop.items():
         with suppress(RuntimeError):  # it was closed, and nobody is left to be told
             loop.call_soon_threadsafe(_finish, finished)
@@ -90,7 +95,7 @@ class GroupCommit(Generic[Item, Result]):
 
     def submit(self, items: Sequence[Item]) -> list[Result]:
         """Hand items over and return their results once they are committed."""
-        waiting: _Waiting[Item, Result] = _Waiting(items)
+        waiting: _Waiting[Item, Result] = _Waiting(items, _held())
         self._queue.append(waiting)
         with self._turn:
             while not waiting.done:
@@ -99,11 +104,10 @@ class GroupCommit(Generic[Item, Result]):
 
     def submit_within(self, items: Sequence[Item], seconds: float) -> list[Result]:
         """As `submit`, but raises Overdue where it takes longer than this."""
-        waiting: _Waiting[Item, Result] = _Waiting(items)
+        waiting: _Waiting[Item, Result] = _Waiting(items, finished := _held())
         self._hand_over(waiting)
-        if not waiting.lock.acquire(timeout=seconds) and not waiting.done:
-            self._leave(waiting)
-        return waiting.outcome()
+        finished.acquire(timeout=seconds)
+        return self._outcome(waiting)
 
     async def submit_soon(self, items: Sequence[Item], seconds: float) -> list[Result]:
         """As `submit_within`, for a coroutine."""
@@ -116,9 +120,7 @@ class GroupCommit(Generic[Item, Result]):
             await finished
         finally:
             budget.cancel()
-        if not waiting.done:
-            self._leave(waiting)
-        return waiting.outcome()
+        return self._outcome(waiting)
 
     def close(self) -> None:
         """Let the writer finish what was handed over, and end it."""
@@ -135,8 +137,10 @@ class GroupCommit(Generic[Item, Result]):
         if len(self._queue) >= self._wanted:
             self._alarm.set()
 
-    def _leave(self, waiting: _Waiting[Item, Result]) -> None:
-        """Wait no longer. Raises Overdue."""
+    def _outcome(self, waiting: _Waiting[Item, Result]) -> list[Result]:
+        """The results of whom nobody lets wait any longer. Raises Overdue where there are none yet."""
+        if waiting.done:
+            return waiting.outcome()
         with suppress(ValueError):  # a commit under way has it in hand
             self._queue.remove(waiting)
         raise Overdue
