@@ -323,6 +323,11 @@ Named = tuple[Sequence[Identifier], str | None]
 """What an event names, and its session."""
 
 
+def _all(named: Iterable[Named]) -> Iterator[Identifier]:
+    """What the events name, one after another."""
+    return chain.from_iterable(identifiers for identifiers, _ in named)
+
+
 class _Batch:
     """One transaction's work, and the archive that its healings read."""
 
@@ -341,9 +346,8 @@ class _Batch:
         """Lock, and ask at once all that can be asked before anything is known. What it gives takes the events."""
         known = ask_known_events(self._tx, [permitted.event.event_id for permitted in batch])
         named = [(self._usable(permitted.event), permitted.event.session_id) for permitted in batch]
-        identifiers = list(dict.fromkeys(chain.from_iterable(identifiers for identifiers, _ in named)))
         self._locks.take((identifiers for identifiers, _ in named), self._needs)
-        load = self._ask(identifiers)
+        load = self._ask(_all(named))
 
         def take() -> list[Taken]:
             load()
@@ -449,7 +453,7 @@ class _Batch:
         wanted = {other for key in keys for other in (key, *self._graph.profile(key).absorbed)}
         found = [(written.seq, written.event) for written in written_of(self._tx, self._names, wanted)]
         named = [(self._usable(event), event.session_id) for _, event in found]
-        self._load(identifier for identifiers, _ in named for identifier in identifiers)
+        self._load(_all(named))
         self._load(self._stand_ins(named))
         return found
 
@@ -487,7 +491,7 @@ class _Batch:
 
     def _ask(self, identifiers: Iterable[Identifier]) -> Callable[[], None]:
         """Ask for identifiers; what it gives loads them."""
-        fresh = [identifier for identifier in identifiers if identifier not in self._graph.nodes]
+        fresh = [identifier for identifier in dict.fromkeys(identifiers) if identifier not in self._graph.nodes]
         answered = ask_identifiers(self._tx, self._names, self._graph, fresh)
 
         def load() -> None:
