@@ -82,14 +82,15 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes:
     """Read the body. Raises `too_large`, and `invalid_event` where the sender leaves in the middle of it."""
     if (length := headers.get("content-length", "")).isdecimal():
         check_length(int(length))
-    body, more = b"", True
+    body, more = bytearray(), True  # it grows in place, in however small pieces it comes
     while more:
         message = await receive()
         if message["type"] != "http.request":
             raise OnefoldError("invalid_event", "The request ended before its body did.")
-        body, more = body + message.get("body", b""), message.get("more_body", False)
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
         check_length(len(body))
-    return body
+    return bytes(body)
 
 
 async def _send(reply: Reply, headers: Iterable[tuple[str, str]], send: Send) -> None:
