@@ -10,16 +10,13 @@ import time
 from collections import Counter as Tally
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from onefold import __version__
 from onefold.core.decision import OUTCOMES
 from onefold.engine.ingest import Ingest, Taken
 from onefold.engine.spool import Spool
 from onefold.errors import PROBLEMS
-
-if TYPE_CHECKING:
-    pass
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 Mode = Literal["livesum", "livemax"]
