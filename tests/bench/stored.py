@@ -4,7 +4,7 @@ import random
 import shutil
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from onefold.core.event import IDENTITY_LINK, PAGE_VIEW, TIERS, Event
 from onefold.core.identifiers import profile_digest, unpack_profile_id
 from onefold.store.database import Database
 from onefold.store.names import Names
-from onefold.store.packing import pack_identifiers, pack_text, pack_trace
+from onefold.store.packing import Packed, pack_identifiers, pack_text, pack_trace
 from onefold.store.sql import QUERIES
 
 SECRET: Final = b"the bench's own id secret, no other"
@@ -71,7 +71,7 @@ def _fill(path: Path, numbers: dict[str, int], people: int, visits: int) -> None
             connection.execute(f"drop index {name}")
         connection.execute("create table loaded as select * from identifier")
         connection.execute("begin")
-        for rows in _chunks(people, visits, numbers.__getitem__):
+        for rows in _chunks(people, visits, numbers):
             _load(connection, rows)
         connection.execute("insert into identifier select * from loaded order by type, value")
         connection.execute("drop table loaded")
@@ -80,17 +80,17 @@ def _fill(path: Path, numbers: dict[str, int], people: int, visits: int) -> None
         connection.execute("commit")
 
 
-def _chunks(people: int, visits: int, number: Callable[[str], int]) -> Iterator[Rows]:
+def _chunks(people: int, visits: int, numbers: dict[str, int]) -> Iterator[Rows]:
     everybody, seq = list(range(people)), people
     for chunk in _cut(everybody):
         rows: Rows = defaultdict(list)
         for person in chunk:
-            _login(person, number, rows)
+            _login(person, numbers, rows)
         yield rows
     for _ in range(visits):
         random.Random(seq).shuffle(everybody)
         for chunk in _cut(everybody):
-            yield {"add_journal": [_visit(seq + at, person, number) for at, person in enumerate(chunk)]}
+            yield {"add_journal": [_visit(seq + at, person, numbers) for at, person in enumerate(chunk)]}
             seq += len(chunk)
 
 
@@ -104,32 +104,32 @@ def _load(connection: sqlite3.Connection, rows: Rows) -> None:
         connection.executemany(f"{head}) values ({', '.join('?' for _ in some[0])})", some)
 
 
-def _visit(count: int, person: int, number: Callable[[str], int]) -> tuple[Any, ...]:
+def _visit(count: int, person: int, numbers: dict[str, int]) -> tuple[Any, ...]:
     """The journal's row of a page view: it confirms what is known."""
-    return _entry(count + 1, population.event(count, PAGE_VIEW, (uid(person),)), number, "attached", person + 1, None)
+    return _entry(count + 1, population.event(count, PAGE_VIEW, (uid(person),)), numbers, "attached", person + 1, None)
 
 
-def _login(person: int, number: Callable[[str], int], rows: Rows) -> None:
+def _login(person: int, numbers: dict[str, int], rows: Rows) -> None:
     """What the first login of a person leaves behind: the rows that ingesting it would write."""
     seq, login = person + 1, population.event(person, IDENTITY_LINK, known(person))
     uid, email, customer = login.identifiers
     digest = profile_digest(SECRET, customer, 0)
-    sensor, tier = number("sensor"), TIERS.index("T1")
+    sensor, tier = numbers["sensor"], TIERS.index("T1")
     for identifier in login.identifiers:
-        head = number(identifier.type), pack_text(identifier.value), seq, 0, int(identifier == customer), seq
+        head = numbers[identifier.type], pack_text(identifier.value), seq, 0, int(identifier == customer), seq
         rows["save_identifiers"].append((*head, login.ts, login.ts, sensor, tier, 0))
     rows["save_profiles"].append((seq, digest, login.ts, None, None, None))
     steps = (Step("found", customer), Step("link", email), Step("link", uid))
-    rows["add_journal"].append(_entry(seq, login, number, "created", seq, pack_trace(steps, number)))
+    rows["add_journal"].append(_entry(seq, login, numbers, "created", seq, pack_trace(steps, numbers.__getitem__)))
     created = msgspec.json.encode({"profile": unpack_profile_id(digest), "created_at": login.ts}).decode()
-    rows["add_ledger"].append((seq, login.ts, number("created"), seq, created))
+    rows["add_ledger"].append((seq, login.ts, numbers["created"], seq, created))
 
 
 def _entry(
-    seq: int, event: Event, number: Callable[[str], int], outcome: Outcome, key: int, trace: bytes | None
+    seq: int, event: Event, numbers: dict[str, int], outcome: Outcome, key: int, trace: bytes | None
 ) -> tuple[Any, ...]:
     """A row of the journal."""
     when = pack_text(event.event_id), event.ts, event.ts
-    who = number(event.kind), number(event.site), number(event.source), TIERS.index("T1"), 0
-    said = pack_text(event.session_id or ""), pack_identifiers(event.identifiers, number)
+    who = numbers[event.kind], numbers[event.site], numbers[event.source], TIERS.index("T1"), 0
+    said = pack_text(event.session_id or ""), pack_identifiers(event.identifiers, numbers, Packed())
     return (seq, *when, *who, *said, OUTCOMES.index(outcome), key, trace, msgspec.json.encode(event.body).decode())

@@ -219,9 +219,9 @@ def test_an_event_that_another_process_took_a_moment_ago_is_a_duplicate(
     assert taken_alone(database, "uid:1").decision is not None
     looked: list[int] = []
 
-    def too_early(reader: Reader, event_ids: Sequence[str]) -> Callable[[], set[str]]:
+    def too_early(reader: Reader, names: Names, event_ids: Sequence[str]) -> Callable[[], set[str]]:
         looked.append(len(event_ids))
-        return set if len(looked) == 1 else ask_known_events(reader, event_ids)
+        return set if len(looked) == 1 else ask_known_events(reader, names, event_ids)
 
     monkeypatch.setattr(onefold.engine.ingest, "ask_known_events", too_early)
     assert taken_alone(database, "uid:2").duplicate

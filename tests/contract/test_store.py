@@ -31,6 +31,7 @@ from onefold.store.database import Database, Reader
 from onefold.store.graph_store import load_identifiers
 from onefold.store.names import Names
 from onefold.store.packing import (
+    Packed,
     pack_identifiers,
     pack_text,
     pack_trace,
@@ -183,10 +184,10 @@ def test_many_threads_lose_nothing_and_agree_on_one_order(database: Database) ->
 
 
 def test_a_failing_event_in_a_batch_fails_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(graph: Graph, event: Permitted, under: Rules, seq: int) -> Decision:
+    def failing(graph: Graph, event: Permitted, *others: Any) -> Decision:
         if event.event.event_id == "2":
             raise ZeroDivisionError("a defect")
-        return resolve(graph, event, under, seq)
+        return resolve(graph, event, *others)
 
     monkeypatch.setattr(onefold.engine.advance, "resolve", failing)
     stream = [permitted(make_event(str(n), "uid:1", f"uid:{n}0")) for n in range(1, 5)]
@@ -284,6 +285,21 @@ def test_packing_a_text_loses_nothing(text: str) -> None:
     assert unpack_text(pack_text(text)) == text
 
 
+# A few of these in a list are mostly of one length, with now and then one that only looks like the others.
+ALIKE: Final = [
+    st.from_regex(r"[0-9a-f]{64}", fullmatch=True) | st.text(min_size=64, max_size=64),
+    st.uuids().map(str) | st.text("0123456789abcdef-\n", min_size=36, max_size=36),
+    st.builds("{}.{}".format, st.uuids(), st.from_regex(r"[0-9]{10}", fullmatch=True)) | st.just("\n".join("ab" * 12)),
+]
+
+
+@given(st.one_of(*map(st.lists, [TEXTS, *ALIKE])))
+def test_packing_many_texts_at_once_is_packing_each(texts: list[str]) -> None:
+    packed = Packed()
+    packed.add(texts)
+    assert [packed[text] for text in texts] == [pack_text(text) for text in texts]
+
+
 @given(TEXTS, TEXTS)
 def test_two_texts_never_pack_alike(one: str, other: str) -> None:
     assert (pack_text(one) == pack_text(other)) is (one == other)
@@ -340,7 +356,8 @@ STEPS: Final = st.builds(
 @given(st.lists(IDENTIFIERS).map(tuple))
 def test_packing_identifiers_loses_nothing(identifiers: tuple[Identifier, ...]) -> None:
     interned = Interned()
-    packed = pack_identifiers(identifiers, interned.number)
+    numbers = {identifier.type: interned.number(identifier.type) for identifier in identifiers}
+    packed = pack_identifiers(identifiers, numbers, Packed())
     assert unpack_identifiers(packed, interned.names.__getitem__) == identifiers
 
 

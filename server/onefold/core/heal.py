@@ -62,7 +62,7 @@ def _shared_since(graph: Graph, group: Sequence[int], past: Past, rules: Rules) 
     """The shared identifiers that the entries mention, each with the position from which it is shared."""
     since = {}
     for _, event in past:
-        for identifier in admit(event, rules)[0]:
+        for identifier in admit(event, rules).identifiers:
             node = graph.node(identifier)
             if node is not None and node.shared:
                 since[identifier] = node.linked_by

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
+import msgspec
+
 from onefold.core.assertions import ASSERTED, Assertions
 from onefold.core.consent import Permitted
 from onefold.core.decision import Action, Decision, Outcome, Step
@@ -22,37 +24,47 @@ SUSPECT: Final = "suspect"
 """The rule a conflict cites when, in a healing, an identifier that turned out shared would join two known people."""
 
 
-def resolve(graph: Graph, permitted: Permitted, rules: Rules, seq: int) -> Decision:
+class Admitted(msgspec.Struct, frozen=True, gc=False):
+    """What the rules leave of an event before anything is known: its usable identifiers in the order they are walked,
+    and a `drop` step for each of the others.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    drops: tuple[Step, ...] = ()
+
+
+def resolve(graph: Graph, permitted: Permitted, rules: Rules, seq: int, admitted: Admitted | None = None) -> Decision:
     """Decide what `permitted` means for `graph` under `rules`.
 
-    `seq` is the event's place in the journal; a profile it founds has that key. Raises NotLoaded when the graph is a
-    working set that lacks something the event touches.
+    `seq` is the event's place in the journal; a profile it founds has that key. `admitted` is for who has asked `admit`
+    already. Raises NotLoaded when the graph is a working set that lacks something the event touches.
     """
     event = permitted.event
     if not event.identifiers and event.kind == CONSENT_UPDATE:  # a withdrawal: on record, about nobody
         return Decision("recorded")
-    admitted, drops = admit(event, rules)
-    if not admitted:
+    admitted = admitted or admit(event, rules)
+    identifiers, drops = admitted.identifiers, admitted.drops
+    if not identifiers:
         return Decision("refused", trace=drops, code="no_identifiers", detail=_nothing_left(drops))
-    if len(admitted) > 1 and (name := _contradiction(admitted, rules, graph.assertions)) is not None:
+    if len(identifiers) > 1 and (name := _contradiction(identifiers, rules, graph.assertions)) is not None:
         detail = f"The event carries two values of {name}, which is unique: it cannot be about one person."
         return Decision("refused", trace=drops, code="contradictory_identifiers", detail=detail)
-    if (owner := _sole_owner(graph, admitted)) is not None:
-        return Decision("attached", owner, tuple(admitted), drops)
-    votes = _votes(graph, admitted, event.session_id)
+    if (owner := _sole_owner(graph, identifiers)) is not None:
+        return Decision("attached", owner, identifiers, drops)
+    votes = _votes(graph, identifiers, event.session_id)
     if not votes:
-        return Decision("recorded", identifiers=tuple(admitted))
+        return Decision("recorded", identifiers=identifiers)
     walk = _Walk(graph, rules, event)
     for vote in votes:
         walk.visit(vote)
-    return walk.decision(seq, tuple(admitted), drops)
+    return walk.decision(seq, identifiers, drops)
 
 
 # Step 1: aliases, invalid and blocked identifiers, duplicates; and step 3's order.
 
 
-def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...]]:
-    """The usable identifiers of an event in the order they are walked, and a `drop` step for each of the others."""
+def admit(event: Event, rules: Rules) -> Admitted:
+    """What is left of an event under these rules; the graph has no say in it."""
     admitted: dict[Identifier, int] = {}
     drops = []
     signed_only = rules.unsigned == "refuse" and not event.verified
@@ -71,8 +83,9 @@ def admit(event: Event, rules: Rules) -> tuple[list[Identifier], tuple[Step, ...
         else:
             admitted[identifier] = rule.priority
     if len(admitted) < 2:
-        return list(admitted), tuple(drops)
-    return [identifier for _, identifier in sorted((rank, found) for found, rank in admitted.items())], tuple(drops)
+        return Admitted(tuple(admitted), tuple(drops))
+    ranked = sorted((priority, identifier) for identifier, priority in admitted.items())
+    return Admitted(tuple(identifier for _, identifier in ranked), tuple(drops))
 
 
 def _nothing_left(drops: Iterable[Step]) -> str:

@@ -17,7 +17,7 @@ from onefold.core.graph import Graph, Node, NotLoaded, Profile
 from onefold.core.heal import Past, carry_out, reresolve
 from onefold.core.identifiers import Identifier, stand_in
 from onefold.core.ledger import Entry, entries, reconciled_entry, shared_entry
-from onefold.core.resolve import admit, resolve
+from onefold.core.resolve import Admitted, admit, resolve
 from onefold.core.rules import Rules
 from onefold.errors import OnefoldError
 
@@ -97,16 +97,18 @@ class Advance:
         self._archive = archive
         self._ledger = ledger
 
-    def decide(self, permitted: Permitted, seq: int) -> Decision:
+    def decide(self, permitted: Permitted, seq: int, admitted: Admitted | None = None) -> Decision:
         """What the resolver says of an event, everything it needs loaded. Nothing has changed yet."""
         while True:
             try:
-                return resolve(self.graph, permitted, self.rules, seq)
+                return resolve(self.graph, permitted, self.rules, seq, admitted)
             except NotLoaded as missing:
                 self._archive.load(missing)
 
     def apply(self, decision: Decision, event: Event, seq: int) -> list[Entry]:
-        """Carry a decision out."""
+        """Carry a decision out. Most have nothing to carry out: they confirm what is known."""
+        if not decision.trace:
+            return []
         self.graph.apply(decision, event, seq)
         return entries(self.graph, decision, event) if self._ledger else []
 
@@ -137,8 +139,7 @@ class Advance:
 
     def _belonging(self, event: Event) -> Profile | None:
         """The profile of the first of an event's identifiers that has one, or of what stands in for it."""
-        admitted, _ = admit(event, self.rules)
-        for identifier in admitted:
+        for identifier in admit(event, self.rules).identifiers:
             node = self.node(identifier)
             if node is not None and node.shared:
                 node = self.node(stand_in(identifier, event.session_id))

@@ -23,7 +23,7 @@ from onefold.core.graph import Graph, NotLoaded
 from onefold.core.heal import Past
 from onefold.core.identifiers import Identifier, profile_id, stand_in
 from onefold.core.ledger import Entry
-from onefold.core.resolve import resolve
+from onefold.core.resolve import Admitted, admit, resolve
 from onefold.core.rules import Rules, parse_rules
 from onefold.engine.advance import (
     RECONCILED_PREFIX,
@@ -319,15 +319,6 @@ def _spooled(event: Event, taken: Taken) -> Spooled:
     return Spooled(msgspec.structs.replace(event, identifiers=kept), taken.fallback)
 
 
-Named = tuple[Sequence[Identifier], str | None]
-"""What an event names, and its session."""
-
-
-def _all(named: Iterable[Named]) -> Iterator[Identifier]:
-    """What the events name, one after another."""
-    return chain.from_iterable(identifiers for identifiers, _ in named)
-
-
 class _Batch:
     """One transaction's work, and the archive that its healings read."""
 
@@ -344,53 +335,52 @@ class _Batch:
 
     def look(self, batch: Sequence[Permitted]) -> Callable[[], list[Taken]]:
         """Lock, and ask at once all that can be asked before anything is known. What it gives takes the events."""
-        known = ask_known_events(self._tx, [permitted.event.event_id for permitted in batch])
-        named = [(self._usable(permitted.event), permitted.event.session_id) for permitted in batch]
-        self._locks.take((identifiers for identifiers, _ in named), self._needs)
-        load = self._ask(_all(named))
+        known = ask_known_events(self._tx, self._names, [permitted.event.event_id for permitted in batch])
+        admitted = [admit(permitted.event, self._rules) for permitted in batch]
+        self._locks.take((some.identifiers for some in admitted), self._needs)
+        load = self._ask(chain.from_iterable(some.identifiers for some in admitted))
 
         def take() -> list[Taken]:
             load()
-            return self._take_all(batch, known(), named)
+            return self._take_all(batch, known(), admitted)
 
         return take
 
-    def _take_all(self, batch: Sequence[Permitted], seen: set[str], named: Sequence[Named]) -> list[Taken]:
+    def _take_all(self, batch: Sequence[Permitted], seen: set[str], admitted: Sequence[Admitted]) -> list[Taken]:
         """Resolve the events in order and write everything. Raises Unlocked."""
-        stand_ins = self._stand_ins(named)
+        stand_ins = self._stand_ins(zip(admitted, [permitted.event for permitted in batch], strict=True))
         self._locks.add(stand_ins)
         self._load(stand_ins)
         self._locks.settle()
         positions = self._tx.take_positions(sum(permitted.event.event_id not in seen for permitted in batch))
-        self._load_changing(named)
+        self._load_profiles([key for some in admitted for key in self._changing(some.identifiers)])
         try:
-            taken = self._resolve(batch, seen, positions)
+            taken = self._resolve(zip(batch, admitted, strict=True), seen, positions)
         except Exception:
             self._locks.settle()  # what was not locked may have changed under our hands
             raise
         self._save()
         return taken
 
-    def _resolve(self, batch: Sequence[Permitted], seen: set[str], positions: Iterator[int]) -> list[Taken]:
+    def _resolve(
+        self, batch: Iterable[tuple[Permitted, Admitted]], seen: set[str], positions: Iterator[int]
+    ) -> list[Taken]:
         seq, taken = next(positions, 0), []
-        for permitted in batch:
+        for permitted, admitted in batch:
             if permitted.event.event_id in seen:
                 taken.append(Taken(duplicate=True))
                 continue
-            decision = self._take(permitted, seq)
+            decision = self._advance.decide(permitted, seq, admitted)
             taken.append(Taken(decision))
             if decision.outcome != "refused":
+                self._carry_out(decision, permitted.event, seq)
                 seen.add(permitted.event.event_id)
                 seq = next(positions, 0)
         return taken
 
-    def _take(self, permitted: Permitted, seq: int) -> Decision:
-        decision = self._advance.decide(permitted, seq)
-        if decision.outcome != "refused":
-            entries = self._advance.apply(decision, permitted.event, seq)
-            self._write(seq, permitted.event, decision, entries)
-            self._note(seq, self._advance.heal(decision, permitted.event, seq))
-        return decision
+    def _carry_out(self, decision: Decision, event: Event, seq: int) -> None:
+        self._write(seq, event, decision, self._advance.apply(decision, event, seq))
+        self._note(seq, self._advance.heal(decision, event, seq))
 
     def largest_profile(self) -> int:
         """The most identifiers of a profile that was loaded whole, as every one is that gains some."""
@@ -452,9 +442,9 @@ class _Batch:
         self._load_profiles(keys)
         wanted = {other for key in keys for other in (key, *self._graph.profile(key).absorbed)}
         found = [(written.seq, written.event) for written in written_of(self._tx, self._names, wanted)]
-        named = [(self._usable(event), event.session_id) for _, event in found]
-        self._load(_all(named))
-        self._load(self._stand_ins(named))
+        admitted = [admit(event, self._rules) for _, event in found]
+        self._load(chain.from_iterable(some.identifiers for some in admitted))
+        self._load(self._stand_ins(zip(admitted, [event for _, event in found], strict=True)))
         return found
 
     def move(self, keys: Iterable[int], attributed: dict[int, int]) -> None:
@@ -477,12 +467,12 @@ class _Batch:
     # Loading for the whole batch at once: identifiers, then the stand-ins of shared ones, then the profiles that may
     # change.
 
-    def _stand_ins(self, named: Sequence[Named]) -> list[Identifier]:
-        """What stands in for the shared ones among identifiers that were loaded."""
+    def _stand_ins(self, events: Iterable[tuple[Admitted, Event]]) -> list[Identifier]:
+        """What stands in for the shared ones among the identifiers of events, which were loaded."""
         return [
-            stand_in(identifier, session_id)
-            for identifiers, session_id in named
-            for identifier in identifiers
+            stand_in(identifier, event.session_id)
+            for admitted, event in events
+            for identifier in admitted.identifiers
             if (node := self._graph.nodes[identifier]) is not None and node.shared
         ]
 
@@ -500,18 +490,10 @@ class _Batch:
 
         return load
 
-    def _load_changing(self, named: Sequence[Named]) -> None:
-        self._load_profiles([key for identifiers, _ in named for key in self._changing(identifiers)])
-
     def _load_profiles(self, keys: Iterable[int]) -> None:
         fresh = [key for key in keys if key not in self._graph.profiles]
         load_profiles(self._tx, self._names, self._graph, fresh)
         self._locks.check_profiles(fresh)
-
-    def _usable(self, event: Event) -> list[Identifier]:
-        """The identifiers under their types' own names; whether they are valid is the resolver's business."""
-        by_name = ((sent, self._rules.rule(sent.type)) for sent in event.identifiers)
-        return [rule.identifier(sent) for sent, rule in by_name if rule is not None]
 
     def _changing(self, identifiers: Sequence[Identifier]) -> list[int]:
         """The owners among which an event may link or merge; none where one profile has all its identifiers."""

@@ -24,6 +24,8 @@ from onefold.store.packing import (
 )
 
 _encode: Final = msgspec.json.Encoder().encode
+_TIER_NUMBERS: Final[dict[str, int]] = {tier: number for number, tier in enumerate(TIERS)}
+_OUTCOME_NUMBERS: Final = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 _MEMBER: Final = 2
 _SHARED: Final = 3
 """What a row of `profiles` is about, where not a profile: one that was asked for is 0, one that it absorbed 1."""
@@ -43,12 +45,13 @@ class Written(msgspec.Struct, frozen=True, gc=False):
 
 def known_events(reader: Reader, event_ids: Sequence[str]) -> set[str]:
     """Which of these event ids the journal has already."""
-    return ask_known_events(reader, event_ids)()
+    return ask_known_events(reader, Names(reader), event_ids)()
 
 
-def ask_known_events(reader: Reader, event_ids: Sequence[str]) -> Callable[[], set[str]]:
+def ask_known_events(reader: Reader, names: Names, event_ids: Sequence[str]) -> Callable[[], set[str]]:
     """As `known_events`, to be called when the answer is needed."""
-    answer = reader.each_ahead("known_events", [(pack_text(event_id),) for event_id in event_ids])
+    names.packed.add(event_ids)
+    answer = reader.each_ahead("known_events", [(names.packed[event_id],) for event_id in event_ids])
     return lambda: {unpack_text(row[0]) for row in answer()}
 
 
@@ -61,12 +64,9 @@ def ask_identifiers(
     reader: Reader, names: Names, graph: Graph, identifiers: Iterable[Identifier]
 ) -> Callable[[], None]:
     """As `load_identifiers`, to be called before the working set is used."""
-    keys = {}
-    for identifier in identifiers:
-        if identifier not in graph.nodes:
-            graph.nodes[identifier] = None
-            kind, value = identifier
-            keys[names.id(kind), pack_text(value)] = identifier
+    fresh = [identifier for identifier in dict.fromkeys(identifiers) if identifier not in graph.nodes]
+    graph.nodes.update(dict.fromkeys(fresh))
+    keys = dict(zip(_keys(names, fresh), fresh, strict=True))
     answer = reader.each_ahead("identifiers", tuple(keys))
 
     def load() -> None:
@@ -77,11 +77,18 @@ def ask_identifiers(
     return load
 
 
+def _keys(names: Names, identifiers: Sequence[Identifier]) -> list[tuple[int, bytes]]:
+    """What identifiers are found by."""
+    values = [identifier.value for identifier in identifiers]
+    names.packed.add(values)
+    return [(names.numbers[kind], names.packed[value]) for kind, value in identifiers]
+
+
 def lock_identifiers(
     tx: Transaction, names: Names, named: Iterable[tuple[int, Identifier, int]], keys: Sequence[int], wait: bool
 ) -> Answer:
     """As `Transaction.lock`, for identifiers that are not packed."""
-    rows = [(number, names.id(kind), pack_text(value), own) for number, (kind, value), own in named]
+    rows = [(number, names.id(kind), names.packed[value], own) for number, (kind, value), own in named]
     return tx.lock(rows, keys, wait)
 
 
@@ -137,7 +144,7 @@ def save_graph(tx: Transaction, names: Names, graph: Graph) -> None:
 
 def add_journal(tx: Transaction, names: Names, written: Sequence[Written]) -> None:
     """Append entries to the journal."""
-    tx.write("add_journal", [_journal_row(entry, names) for entry in written])
+    tx.write("add_journal", _journal_rows(written, names))
 
 
 def add_ledger(tx: Transaction, names: Names, found: Sequence[tuple[int, Entry]]) -> None:
@@ -276,7 +283,7 @@ def _node(identifier: Identifier, row: Sequence[Any], names: Names) -> Node:
 def _identifier_row(node: Node, names: Names) -> tuple[Any, ...]:
     return (
         names.id(node.identifier.type),
-        pack_text(node.identifier.value),
+        names.packed[node.identifier.value],
         node.owner,
         int(node.shared),
         node.founded,
@@ -284,7 +291,7 @@ def _identifier_row(node: Node, names: Names) -> tuple[Any, ...]:
         node.linked_at,
         node.first_seen,
         names.id(node.source),
-        TIERS.index(node.tier),
+        _TIER_NUMBERS[node.tier],
         int(node.verified),
     )
 
@@ -305,33 +312,46 @@ NEVER_KEPT: Final = ("invalid_identifier", "unknown_identifier_type")
 """The codes of identifiers whose values are never stored."""
 
 
-def _journal_row(written: Written, names: Names) -> tuple[Any, ...]:
-    """A row of the journal. What was dropped as invalid or undeclared may be anything, so its value is not kept."""
-    event, decision = written.event, written.decision
-    dropped = {step.identifier for step in decision.trace if step.code in NEVER_KEPT}
-    trace = (
-        [_emptied(step) if step.code in NEVER_KEPT else step for step in decision.trace] if dropped else decision.trace
+def _journal_rows(written: Sequence[Written], names: Names) -> list[tuple[Any, ...]]:
+    """Rows of the journal, made column by column: there are many, and most have much in common."""
+    events = [entry.event for entry in written]
+    decisions = [entry.decision for entry in written]
+    names.packed.add(event.event_id for event in events)
+    names.packed.add(event.session_id for event in events if event.session_id is not None)
+    numbers, packed = names.numbers, names.packed
+    columns = (
+        [entry.seq for entry in written],
+        [packed[event.event_id] for event in events],
+        [event.received_at for event in events],
+        [event.ts for event in events],
+        [numbers[event.kind] for event in events],
+        [numbers[event.site] for event in events],
+        [numbers[event.source] for event in events],
+        [_TIER_NUMBERS[event.tier or "T0"] for event in events],
+        [int(event.verified) for event in events],
+        [None if event.session_id is None else packed[event.session_id] for event in events],
+        [pack_identifiers(_kept(entry), numbers, packed) for entry in written],
+        [_OUTCOME_NUMBERS[decision.outcome] for decision in decisions],
+        [decision.profile for decision in decisions],
+        [pack_trace(_kept_trace(decision), names.id) for decision in decisions],
+        [_encode(_body(event)).decode() if event.body or event.signals else None for event in events],
     )
-    kept = (
-        [identifier for identifier in event.identifiers if identifier not in dropped] if dropped else event.identifiers
-    )
-    return (
-        written.seq,
-        pack_text(event.event_id),
-        event.received_at,
-        event.ts,
-        names.id(event.kind),
-        names.id(event.site),
-        names.id(event.source),
-        TIERS.index(event.tier or "T0"),
-        int(event.verified),
-        None if event.session_id is None else pack_text(event.session_id),
-        pack_identifiers(kept, names.id),
-        OUTCOMES.index(decision.outcome),
-        decision.profile,
-        pack_trace(trace, names.id),
-        _encode(_body(event)).decode() if event.body or event.signals else None,
-    )
+    return list(zip(*columns, strict=True))
+
+
+def _kept(entry: Written) -> Sequence[Identifier]:
+    """What the journal keeps of an event's identifiers: what was dropped as invalid or undeclared may be anything."""
+    sent, trace = entry.event.identifiers, entry.decision.trace
+    if not trace:
+        return sent
+    dropped = {step.identifier for step in trace if step.code in NEVER_KEPT}
+    return [identifier for identifier in sent if identifier not in dropped]
+
+
+def _kept_trace(decision: Decision) -> Sequence[Step]:
+    """The steps of a decision, without those values."""
+    trace = decision.trace
+    return trace and [_emptied(step) if step.code in NEVER_KEPT else step for step in trace]
 
 
 def _emptied(step: Step) -> Step:

@@ -4,9 +4,9 @@ Packing is a bijection: every text has exactly one packed form, so packed bytes 
 of the text.
 """
 
-import functools
 import re
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
 
 import msgspec
@@ -17,13 +17,16 @@ from onefold.core.identifiers import Identifier
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SECONDS: Final = re.compile(r"(0|[1-9][0-9]{0,11})", re.ASCII)
+# Lines of one form: of the uids those whose seconds are of this century.
+_HASHES: Final = re.compile(rf"(?:{_HASH.pattern}\n)*")
+_UUIDS: Final = re.compile(rf"(?:{_UUID.pattern}\n)*")
+_UIDS: Final = re.compile(rf"(?:{_UUID.pattern}\.[1-9][0-9]{{9}}\n)*")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder().decode
 _HASHED, _ID, _TEXT = b"hut"
 _ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 
-@functools.lru_cache(maxsize=16_384)  # within a batch the same text is looked up, journaled and saved
 def pack_text(text: str) -> bytes:
     """A first byte that names the form, then 32 bytes of a SHA-256 (h), a UUID (u), a UUID and seconds (v), or UTF-8
     (t).
@@ -38,6 +41,49 @@ def pack_text(text: str) -> bytes:
     return b"t" + text.encode()
 
 
+class Packed(dict[str, bytes]):
+    """Packed texts, each packed once: a batch looks the same one up, journals and saves it."""
+
+    def __missing__(self, text: str) -> bytes:
+        packed = self[text] = pack_text(text)
+        return packed
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Pack texts that will be asked for, those of one form at once, which takes a third of the time."""
+        alike: dict[int, list[str]] = defaultdict(list)
+        for text in texts:
+            alike[len(text)].append(text)
+        for length, pack in _PACK_ALIKE.items():
+            if some := alike.get(length):
+                self.update(zip(some, pack(some), strict=False))
+
+
+def _pack_hashes(texts: Sequence[str]) -> Iterable[bytes]:
+    lines = "\n".join(texts) + "\n"
+    return _cut(b"h", 32, lines) if _HASHES.fullmatch(lines) else ()
+
+
+def _pack_uuids(texts: Sequence[str]) -> Iterable[bytes]:
+    lines = "\n".join(texts) + "\n"
+    return _cut(b"u", 16, lines) if _UUIDS.fullmatch(lines) else ()
+
+
+def _pack_uids(texts: Sequence[str]) -> Iterable[bytes]:
+    if not _UIDS.fullmatch("\n".join(texts) + "\n"):
+        return ()
+    uuids = _cut(b"v", 16, "".join([text[:36] for text in texts]))
+    return [uuid + int(text[37:]).to_bytes(5, "big") for uuid, text in zip(uuids, texts, strict=True)]
+
+
+def _cut(form: bytes, size: int, digits: str) -> list[bytes]:
+    raw = bytes.fromhex(digits.replace("-", ""))  # which passes over the ends of lines
+    return [form + raw[at : at + size] for at in range(0, len(raw), size)]
+
+
+_PACK_ALIKE: Final = {64: _pack_hashes, 36: _pack_uuids, 47: _pack_uids}
+"""How to pack texts of one length, if all are of the form that most of that length are of; otherwise nothing."""
+
+
 def unpack_text(packed: bytes) -> str:
     """The text that was packed."""
     form = packed[0]
@@ -50,9 +96,11 @@ def unpack_text(packed: bytes) -> str:
     return text if form == _ID else f"{text}.{int.from_bytes(packed[17:], 'big')}"
 
 
-def pack_identifiers(identifiers: Sequence[Identifier], intern: Callable[[str], int]) -> bytes:
-    """Identifiers as a flat MessagePack list: type, value, type, value…"""
-    return _encode([part for kind, value in identifiers for part in (intern(kind), pack_text(value))])
+def pack_identifiers(
+    identifiers: Iterable[Identifier], numbers: Mapping[str, int], packed: Mapping[str, bytes]
+) -> bytes:
+    """Identifiers as a flat MessagePack list: type, value, type, value… `numbers` has those of the types."""
+    return _encode([part for kind, value in identifiers for part in (numbers[kind], packed[value])])
 
 
 def unpack_identifiers(packed: bytes, name_of: Callable[[int], str]) -> tuple[Identifier, ...]:
