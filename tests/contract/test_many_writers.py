@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from itertools import chain
 from random import Random
 from typing import Any, Final
 
@@ -16,14 +17,15 @@ import pytest
 import onefold.engine.ingest
 import onefold.engine.locking
 from onefold.core.assertions import Assertion, AssertionKind
+from onefold.core.graph import Graph
 from onefold.core.rules import default_rules
 from onefold.engine import ask
 from onefold.engine.ingest import Ingest, Taken
 from onefold.engine.locking import Locks, Needs, Unlocked
 from onefold.engine.verify import verify
 from onefold.errors import OnefoldError
-from onefold.store.database import Database, Reader
-from onefold.store.graph_store import ask_known_events
+from onefold.store.database import Database, Reader, Transaction
+from onefold.store.graph_store import ask_known_events, load_identifiers
 from onefold.store.names import Names
 from support import pictures
 from support.brain import Document, named
@@ -152,12 +154,23 @@ def taken_alone(database: Database, *identifiers: str) -> Taken:
     return Ingest(database, default_rules(), SECRET).take([permitted(event)])[0]
 
 
+def locked(tx: Transaction, *events: str) -> Locks:
+    """The locks of a batch with events that name these identifiers, each with blanks between."""
+    graph, locks, names = Graph(SECRET, complete=False), Locks(tx), Names(tx)
+    identifiers = [list(map(named, event.split())) for event in events]
+    names.id("uid"), names.id("customer_id")  # what is interned is committed at once
+    locks.look()
+    load_identifiers(tx, names, graph, chain.from_iterable(identifiers))
+    locks.take(graph, identifiers, Needs())
+    assert locks.stand()
+    return locks
+
+
 @SEVERAL_WRITE
 def test_batches_about_different_people_do_not_wait_for_each_other(database: Database) -> None:
     """Waiting would end in an error here: the other transaction ends after this one."""
     with database.transaction(alone=False) as other:
-        Locks(other, Names(other)).take([[named("uid:1")]], Needs())
-        other.one("ping")  # it has the lock by now
+        locked(other, "uid:1")
         assert taken_alone(database, "uid:2").decision is not None
 
 
@@ -169,8 +182,7 @@ def test_batches_that_only_confirm_what_is_known_do_not_wait_for_each_other(data
     """Waiting would end in an error here: the other transaction ends after this one."""
     taken_alone(database, *KNOWN)
     with database.transaction(alone=False) as other:
-        Locks(other, Names(other)).take([list(map(named, KNOWN))], Needs())
-        other.one("ping")  # it has the lock by now
+        locked(other, " ".join(KNOWN))
         event = permitted(make_event("2", *KNOWN))
         assert Ingest(database, default_rules(), SECRET).take([event])[0].decision is not None
 
@@ -194,8 +206,7 @@ def test_a_person_is_locked_for_one_batch_alone_where_an_event_may_change_someth
     assert ann is not None
     assert ann.profile is not None
     with database.transaction(alone=False) as tx:
-        locks = Locks(tx, Names(tx))
-        locks.take([list(map(named, event.split())) for event in events], Needs())
+        locks = locked(tx, *events)
         locks.check_profiles([ann.profile])
         with nullcontext() if alone else pytest.raises(Unlocked):
             locks.settle()
@@ -206,8 +217,35 @@ def test_a_batch_that_never_finds_locked_what_it_needs_is_taken_alone(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = Random(1)
+    tries: list[bool] = []
+    original = Locks.stand
+
+    def others_came_first(locks: Locks) -> bool:
+        tries.append(locks._tx.alone)
+        return original(locks) and False
+
     monkeypatch.setattr(onefold.engine.locking, "_lock_of", lambda *_: chance.randrange(2**60))
+    monkeypatch.setattr(Locks, "stand", others_came_first)
     assert taken_alone(database, "uid:1").decision is not None
+    assert tries == [False] * 5 + [True]
+    check_replay(database)
+
+
+@SEVERAL_WRITE
+def test_what_others_committed_before_a_batch_had_its_locks_is_read_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one links the browser to somebody between this one's first look and its locks."""
+    original = Locks.take
+
+    def late(locks: Locks, *arguments: Any) -> None:
+        monkeypatch.undo()
+        taken_alone(database, *KNOWN)
+        original(locks, *arguments)
+
+    monkeypatch.setattr(Locks, "take", late)
+    found = Ingest(database, default_rules(), SECRET).take([permitted(make_event("2", "uid:1"))])
+    assert [taken.decision.outcome for taken in found if taken.decision] == ["attached"]
     check_replay(database)
 
 

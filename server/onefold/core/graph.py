@@ -106,6 +106,11 @@ class Graph:
             raise NotLoaded(profiles=[key])
         return found
 
+    def forget(self) -> None:
+        """Forget what was loaded: it may be so no more."""
+        self.nodes.clear()
+        self.profiles.clear()
+
     def saved(self) -> None:
         """Forget what changed: it has been saved, or nobody will."""
         self.changed_nodes.clear()

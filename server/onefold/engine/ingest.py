@@ -327,33 +327,44 @@ class _Batch:
         self._needs = needs
         self._rules = rules
         self._names = Names(tx)
-        self._locks = Locks(tx, self._names)
+        self._locks = Locks(tx)
         self._graph = Graph(secret, complete=False, assertions=assertions)
         self._advance = Advance(self._graph, rules, self)
         self._written: list[Written] = []
         self._ledger: list[tuple[int, Entry]] = []
 
     def look(self, batch: Sequence[Permitted]) -> Callable[[], list[Taken]]:
-        """Lock, and ask at once all that can be asked before anything is known. What it gives takes the events."""
+        """Ask at once all that can be asked before anything is locked. What it gives locks, and takes the events."""
         known = ask_known_events(self._tx, self._names, [permitted.event.event_id for permitted in batch])
         admitted = [admit(permitted.event, self._rules) for permitted in batch]
-        self._locks.take((some.identifiers for some in admitted), self._needs)
-        load = self._ask(chain.from_iterable(some.identifiers for some in admitted))
+        self._locks.look()
+        load = self._ask(chain(self._needs.identifiers, *(some.identifiers for some in admitted)))
 
         def take() -> list[Taken]:
             load()
-            return self._take_all(batch, known(), admitted)
+            seen = known()
+            named = self._with_stand_ins(admitted, [permitted.event for permitted in batch])
+            self._ask(chain.from_iterable(named))()
+            fresh = sum(permitted.event.event_id not in seen for permitted in batch)
+            return self._take_all(batch, seen, admitted, self._lock(named, fresh))
 
         return take
 
-    def _take_all(self, batch: Sequence[Permitted], seen: set[str], admitted: Sequence[Admitted]) -> list[Taken]:
+    def _lock(self, named: Sequence[Sequence[Identifier]], count: int) -> Iterator[int]:
+        """Lock what events name, and take so many positions. What others have changed before is read again."""
+        self._locks.take(self._graph, named, self._needs)
+        positions = self._tx.take_positions(count)
+        self._load_changing(named)
+        if not self._locks.stand():
+            self._graph.forget()
+            self._load(chain(self._needs.identifiers, chain.from_iterable(named)))
+            self._load_changing(named)
+        return positions
+
+    def _take_all(
+        self, batch: Sequence[Permitted], seen: set[str], admitted: Sequence[Admitted], positions: Iterator[int]
+    ) -> list[Taken]:
         """Resolve the events in order and write everything. Raises Unlocked."""
-        stand_ins = self._stand_ins(zip(admitted, [permitted.event for permitted in batch], strict=True))
-        self._locks.add(stand_ins)
-        self._load(stand_ins)
-        self._locks.settle()
-        positions = self._tx.take_positions(sum(permitted.event.event_id not in seen for permitted in batch))
-        self._load_profiles([key for some in admitted for key in self._changing(some.identifiers)])
         try:
             taken = self._resolve(zip(batch, admitted, strict=True), seen, positions)
         except Exception:
@@ -444,7 +455,7 @@ class _Batch:
         found = [(written.seq, written.event) for written in written_of(self._tx, self._names, wanted)]
         admitted = [admit(event, self._rules) for _, event in found]
         self._load(chain.from_iterable(some.identifiers for some in admitted))
-        self._load(self._stand_ins(zip(admitted, [event for _, event in found], strict=True)))
+        self._load(chain.from_iterable(self._with_stand_ins(admitted, [event for _, event in found])))
         return found
 
     def move(self, keys: Iterable[int], attributed: dict[int, int]) -> None:
@@ -467,28 +478,28 @@ class _Batch:
     # Loading for the whole batch at once: identifiers, then the stand-ins of shared ones, then the profiles that may
     # change.
 
-    def _stand_ins(self, events: Iterable[tuple[Admitted, Event]]) -> list[Identifier]:
-        """What stands in for the shared ones among the identifiers of events, which were loaded."""
-        return [
-            stand_in(identifier, event.session_id)
-            for admitted, event in events
-            for identifier in admitted.identifiers
-            if (node := self._graph.nodes[identifier]) is not None and node.shared
-        ]
-
-    def _load(self, identifiers: Iterable[Identifier]) -> None:
-        self._ask(identifiers)()
+    def _with_stand_ins(self, admitted: Iterable[Admitted], events: Iterable[Event]) -> list[Sequence[Identifier]]:
+        """What each event names, and what stands in for the shared ones among it; to be called when it is loaded."""
+        named: list[Sequence[Identifier]] = []
+        for some, event in zip(admitted, events, strict=True):
+            nodes = (self._graph.nodes[identifier] for identifier in some.identifiers)
+            shared = [node.identifier for node in nodes if node is not None and node.shared]
+            stand_ins = [stand_in(identifier, event.session_id) for identifier in shared]
+            named.append([*some.identifiers, *stand_ins] if stand_ins else some.identifiers)
+        return named
 
     def _ask(self, identifiers: Iterable[Identifier]) -> Callable[[], None]:
         """Ask for identifiers; what it gives loads them."""
+        return ask_identifiers(self._tx, self._names, self._graph, identifiers)
+
+    def _load(self, identifiers: Iterable[Identifier]) -> None:
+        """Load identifiers that should be locked by now."""
         fresh = [identifier for identifier in dict.fromkeys(identifiers) if identifier not in self._graph.nodes]
-        answered = ask_identifiers(self._tx, self._names, self._graph, fresh)
+        self._ask(fresh)()
+        self._locks.check(self._graph, fresh)
 
-        def load() -> None:
-            answered()
-            self._locks.check(self._graph, fresh)
-
-        return load
+    def _load_changing(self, named: Iterable[Sequence[Identifier]]) -> None:
+        self._load_profiles([key for identifiers in named for key in self._changing(identifiers)])
 
     def _load_profiles(self, keys: Iterable[int]) -> None:
         fresh = [key for key in keys if key not in self._graph.profiles]

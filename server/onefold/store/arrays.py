@@ -5,7 +5,7 @@ each element behind its length, which is -1 for a null. All numbers are big-endi
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,7 @@ from psycopg.pq import Format
 
 _HEAD: Final = struct.Struct("!iiIii")
 _LENGTH: Final = struct.Struct("!i")
-_NUMBER: Final = struct.Struct("!q")
+_NUMBER: Final = struct.Struct("!iq")  # behind its length
 _NULL: Final = _LENGTH.pack(-1)
 
 
@@ -32,17 +32,35 @@ class _Texts(bytes):
 
 
 class _Kind(NamedTuple):
-    """The wrapper that tells psycopg the type, the element's type, and how one element is packed."""
+    """The wrapper that tells psycopg the type, the element's type, and how elements are packed, with nulls or without:
+    most columns have none, and are packed in one go.
+    """
 
     wrapper: type[bytes]
     element: str
-    packed: Callable[[Any], bytes]
+    packed: Callable[[Sequence[Any], bool], Iterable[bytes]]
+
+
+def _numbers(values: Sequence[Any], has_null: bool) -> Iterable[bytes]:
+    if has_null:
+        return [_NULL if value is None else _NUMBER.pack(8, value) for value in values]
+    return [struct.pack("!" + "iq" * len(values), *chain.from_iterable(zip(repeat(8), values)))]
+
+
+def _strings(values: Sequence[Any], has_null: bool) -> Iterable[bytes]:
+    if has_null:
+        return [_NULL if value is None else _LENGTH.pack(len(value)) + value for value in values]
+    return chain.from_iterable(zip(map(_LENGTH.pack, map(len, values)), values, strict=True))
+
+
+def _texts(values: Sequence[Any], has_null: bool) -> Iterable[bytes]:
+    return _strings([None if value is None else value.encode() for value in values], has_null)
 
 
 _KINDS: Final = {
-    "int": _Kind(_Numbers, "int8", _NUMBER.pack),
-    "bytes": _Kind(_Bytes, "bytea", bytes),
-    "text": _Kind(_Texts, "text", str.encode),
+    "int": _Kind(_Numbers, "int8", _numbers),
+    "bytes": _Kind(_Bytes, "bytea", _strings),
+    "text": _Kind(_Texts, "text", _texts),
 }
 
 
@@ -51,13 +69,7 @@ def packed(kind: str, values: Sequence[Any]) -> bytes:
     wrapper, element, pack = _KINDS[kind]
     has_null = None in values
     head = _HEAD.pack(1, has_null, postgres.types[element].oid, len(values), 1)
-    if kind == "int" and not has_null:  # most columns, in one go
-        return wrapper(head + struct.pack("!" + "iq" * len(values), *chain.from_iterable(zip(repeat(8), values))))
-    return wrapper(head + b"".join(_NULL if value is None else _element(pack(value)) for value in values))
-
-
-def _element(data: bytes) -> bytes:
-    return _LENGTH.pack(len(data)) + data
+    return wrapper(head + b"".join(pack(values, has_null)))
 
 
 def register(adapters: AdaptersMap) -> None:

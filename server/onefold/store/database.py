@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
-from onefold.store.driver import MAY_CHANGE, Answer, Connection, Contended, Driver, Row
+from onefold.store.driver import Answer, Connection, Contended, Driver, Row
 from onefold.store.sqlite import Sqlite
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 256  # a database may be given more rows in several statements, and each counts from the end
 
-__all__ = ["MAY_CHANGE", "Answer", "Contended", "Database", "Reader", "Row", "Transaction"]
+__all__ = ["Answer", "Contended", "Database", "Reader", "Row", "Transaction"]
 
 
 class Reader:
@@ -58,17 +58,19 @@ class Transaction(Reader):
         """Whether no other transaction writes while this one is open: then nothing needs a lock."""
         return self._connection.alone
 
-    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Answer:
-        """Lock the owners of identifiers, and further keys, until the end; the answer has each key that is locked, and
-        whether it is for us alone.
-
-        A row of `named` has the number of an event, an identifier of it, packed in two columns, and the key that is
-        locked where this has no owner. An event whose identifiers all have one owner only has to be sure of what it
-        reads: several transactions may hold that owner; not so under the number MAY_CHANGE. One call may wait, all
-        later ones take what nobody holds: then nobody waits in a circle. It looks before it has the locks, so look
-        again.
+    def moment(self) -> Answer:
+        """How far everybody's transactions have come. Between two moments that are alike nothing was committed, so
+        what was read after the first one still holds at the second.
         """
-        return self._connection.lock(named, keys, wait)
+        return self._connection.moment()
+
+    def lock(self, keys: Sequence[tuple[int, bool]]) -> None:
+        """Lock keys until the end, and wait for those that others hold. To be called once, with keys that ascend: then
+        nobody waits in a circle. Each comes with whether it is for this transaction alone; one that is not may be
+        locked by several.
+        """
+        if keys:
+            self._connection.lock(keys)
 
     def take_positions(self, count: int) -> Iterator[int]:
         """Journal positions that nobody has, ascending, above all that were taken before. Unused ones stay gaps."""

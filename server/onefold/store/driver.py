@@ -3,14 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from onefold.errors import OnefoldError
 
 Row = tuple[Any, ...]
-MAY_CHANGE: Final = -1
-"""In place of an event's number: what is locked, is locked for one transaction alone."""
-
 Answer = Callable[[], Iterable[Row]]
 """Rows that were asked for, when they are needed: a database that is another process looks them up meanwhile."""
 
@@ -69,8 +66,11 @@ class Connection(Protocol):
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         """Run a statement whose effect others may see before this transaction ends, and even if it is undone."""
 
-    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Answer:
-        """Lock what `named` and `keys` say, to the end: see `Transaction.lock`."""
+    def moment(self) -> Answer:
+        """What tells which transactions have ended so far: see `Transaction.moment`."""
+
+    def lock(self, keys: Sequence[tuple[int, bool]]) -> None:
+        """Lock these keys to the end: see `Transaction.lock`."""
 
     def take_positions(self, count: int) -> Iterator[int]:
         """Journal positions that nobody has, ascending: above all that were taken before."""

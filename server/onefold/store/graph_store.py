@@ -12,7 +12,7 @@ from onefold.core.graph import Graph, Node, Profile
 from onefold.core.identifiers import STAND_IN, Identifier, stand_in
 from onefold.core.ledger import Entry
 from onefold.core.tokens import CROSS_DOMAIN, places
-from onefold.store.database import Answer, Reader, Row, Transaction
+from onefold.store.database import Reader, Row, Transaction
 from onefold.store.names import Names
 from onefold.store.packing import (
     pack_identifiers,
@@ -82,14 +82,6 @@ def _keys(names: Names, identifiers: Sequence[Identifier]) -> list[tuple[int, by
     values = [identifier.value for identifier in identifiers]
     names.packed.add(values)
     return [(names.numbers[kind], names.packed[value]) for kind, value in identifiers]
-
-
-def lock_identifiers(
-    tx: Transaction, names: Names, named: Iterable[tuple[int, Identifier, int]], keys: Sequence[int], wait: bool
-) -> Answer:
-    """As `Transaction.lock`, for identifiers that are not packed."""
-    rows = [(number, names.id(kind), names.packed[value], own) for number, (kind, value), own in named]
-    return tx.lock(rows, keys, wait)
 
 
 def load_profiles(reader: Reader, names: Names, graph: Graph, keys: Iterable[int]) -> None:

@@ -24,7 +24,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store import arrays
-from onefold.store.driver import MAY_CHANGE, Contended, Interned, Row
+from onefold.store.driver import Contended, Interned, Row
 from onefold.store.sql import kinds_of, with_arrays
 
 
@@ -61,27 +61,11 @@ _ALL_LOCK: Final = 0x6F6E65666F6C6400  # "onefold" and a number, among whatever 
 _LEDGER_LOCK: Final = _ALL_LOCK + 1
 _MIGRATION_LOCK: Final = _ALL_LOCK + 2
 
-# In ascending order, so that nobody waits in a circle. The numbers are far from those of the locks above, and from the
-# small ones that the database's other users may like.
-_NAMED: Final = ("int", "int", "bytes", "int")
-_LOCKS: Final = f"""
-with found as (
-  select r.event, i.owner, coalesce(i.owner, r.own) as key
-  from unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::bigint[]) r (event, type, value, own)
-  left join identifier i on i.type = r.type and i.value = r.value
-), judged as (
-  select key, event = {MAY_CHANGE} or owner is null or min(key) over one <> max(key) over one as changes
-  from found window one as (partition by event)
-  union all select key, true from unnest(%s::bigint[]) key
-), ascending as (select key, bool_or(changes) as alone from judged group by key order by key)
-"""
-_LOCK: Final = f"""{_LOCKS}
-select key, alone, case when alone then pg_advisory_xact_lock({_ALL_LOCK >> 1} + key)
-                   else pg_advisory_xact_lock_shared({_ALL_LOCK >> 1} + key) end from ascending
-"""
-_TRY_LOCK: Final = f"""{_LOCKS}
-select key, held from (select key, pg_try_advisory_xact_lock({_ALL_LOCK >> 1} + key) as held from ascending) tried
-where held
+# The numbers are far from those of the locks above, and from the small ones that the database's other users may like.
+_LOCK: Final = f"""
+select case when alone = 1 then pg_advisory_xact_lock({_ALL_LOCK >> 1} + key)
+            else pg_advisory_xact_lock_shared({_ALL_LOCK >> 1} + key) end
+from unnest(%s::bigint[], %s::bigint[]) ascending (key, alone)
 """
 
 _CONTENDED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.OutOfMemory, errors.UniqueViolation)
@@ -125,11 +109,12 @@ class _Connection:
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         self._driver.write_apart(name, parameters)
 
-    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Callable[[], list[Row]]:
-        columns = list(zip(*named, strict=True)) or [()] * len(_NAMED)
-        parameters = [arrays.packed(kind, column) for kind, column in zip(_NAMED, columns, strict=True)]
-        text = _LOCK if wait else _TRY_LOCK
-        return partial(self._rows, self._run(text, [*parameters, arrays.packed("int", keys)]))
+    def moment(self) -> Callable[[], list[Row]]:
+        # A transaction's locks are released after it has ended, in this sense.
+        return partial(self._rows, self._run("select pg_current_snapshot()::text", ()))
+
+    def lock(self, keys: Sequence[tuple[int, bool]]) -> None:
+        self._run(_LOCK, [arrays.packed("int", column) for column in zip(*keys, strict=True)])
 
     def take_positions(self, count: int) -> Iterator[int]:
         cursor = self._run("select nextval('journal_position') from generate_series(1, %s)", [count])

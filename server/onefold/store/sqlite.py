@@ -58,8 +58,11 @@ class _Connection:
     def write_apart(self, name: str, parameters: Sequence[Any]) -> None:
         self.write_each(name, [parameters])
 
-    def lock(self, named: Sequence[Row], keys: Sequence[int], wait: bool) -> Answer:
+    def moment(self) -> Answer:
         return list
+
+    def lock(self, keys: Sequence[tuple[int, bool]]) -> None:
+        pass
 
     def take_positions(self, count: int) -> Iterator[int]:
         ((last,),) = self.ask("last_journal_seq", ())
