@@ -27,6 +27,10 @@ _QUOTES: Final = "\"'`"
 _PLACEHOLDER_STARTS: Final = "0" + _QUOTES
 
 
+_BASE32: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_LETTERS: Final = [one + other for one in _BASE32 for other in _BASE32]
+
+
 class Identifier(NamedTuple):
     """A `(type, value)` pair, written `type:value`."""
 
@@ -91,8 +95,9 @@ def profile_digest(secret: bytes, founding: Identifier, generation: int) -> byte
 
 @functools.lru_cache(maxsize=4_096)  # a ledger entry names the same few ids several times
 def unpack_profile_id(packed: bytes) -> str:
-    """The public id for its 16 bytes."""
-    return "of_" + base64.b32encode(packed).decode().lower().rstrip("=")
+    """The public id for its 16 bytes: base32 as RFC 4648 has it, two letters at a time, in lower case."""
+    bits = int.from_bytes(packed, "big") << 2  # 26 letters have two bits more than 16 bytes
+    return "of_" + "".join([_LETTERS[bits >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def pack_profile_id(public_id: str) -> bytes:
