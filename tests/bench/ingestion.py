@@ -1,4 +1,8 @@
-"""How fast events are ingested, beside a baseline that only writes the same rows in the same batches.
+"""How fast events are ingested, beside baselines that only write the same rows in the same batches.
+
+*Rows only* are written as whoever knows the database's Python library writes them: its `executemany`, a transaction a
+batch. *Own writes* are the same rows through the engine's own store, without deciding anything: what is left beside
+them is what deciding takes; but they gain from everything that makes the store faster.
 
 Each round is a process of its own, which tells its wall-clock time, the processor time it used (which the machine's
 other load disturbs less), and what of it was resident at the end.
@@ -18,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bench.plain import Writes, writer
 from bench.population import IDENTIFIERS_A_PERSON, mixed_stream
 from bench.stored import SECRET, copy_of, populated
 from onefold.core.consent import Permitted
@@ -30,28 +35,31 @@ VISITS: Final = 1
 """Page views of each person before the stream."""
 _WARM: Final = 20
 """How many batches come first and are not counted: until then memory grows, for the pages that SQLite keeps."""
-Writes = list[tuple[str, list[Any]]]
 Told = dict[str, float]
 
 
-Pair = tuple[Told, Told]
-"""What a round of ours told and one of the baseline."""
+ROUND: Final = ("ingest", "plain", "write")
+"""Ours, the rows only, and the engine's own writes."""
+Round = dict[str, Told]
 
 
 def measure(folder: Path, sizes: Sequence[int], events: int, rounds: int) -> dict[int, Told]:
-    """On SQLite, for each number of identifiers, medians: events per second, ingested and written only; their ratio
-    round by round, by the clock and by processor time; microseconds of processor time an event; resident memory of the
-    ingesting process in MB; `growth`, that processor time beside the smallest size's, round by round.
+    """On SQLite, for each number of identifiers, medians: events per second, ingested, rows only and own writes; the
+    ratios to these round by round, by the clock and by processor time; microseconds of processor time an event;
+    resident memory of the ingesting process in MB; `growth`, that processor time beside the smallest size's, round by
+    round.
 
     The sizes take turns, so that a machine that becomes slower does so for all of them.
     """
     recordings = {size: _recorded(folder, size, events) for size in sizes}
-    turns = [{size: _pair(folder, size, events, recordings[size]) for size in sizes} for _ in range(rounds)]
+    turns = [{size: _round(folder, size, events, recordings[size]) for size in sizes} for _ in range(rounds)]
     for path in folder.glob("measured.db*"):
         path.unlink()
     found = {size: medians([turn[size] for turn in turns], events) for size in sizes}
     for size in sizes:
-        found[size]["growth"] = median(turn[size][0]["cpu"] / turn[min(sizes)][0]["cpu"] for turn in turns)
+        found[size]["growth"] = median(
+            turn[size]["ingest"]["cpu"] / turn[min(sizes)]["ingest"]["cpu"] for turn in turns
+        )
     return found
 
 
@@ -61,8 +69,8 @@ def _recorded(folder: Path, size: int, events: int) -> Path:
     return recording
 
 
-def _pair(folder: Path, size: int, events: int, recording: Path) -> Pair:
-    return pair(lambda: _copy(folder, size), events, size, recording)
+def _round(folder: Path, size: int, events: int, recording: Path) -> Round:
+    return one_round(lambda: _copy(folder, size), events, size, recording)
 
 
 def _copy(folder: Path, size: int) -> Database:
@@ -74,22 +82,19 @@ def record_to(database: Database, events: int, identifiers: int, recording: Path
     run(database, "record", events, identifiers, recording)
 
 
-def pair(new_copy: Callable[[], Database], events: int, identifiers: int, recording: Path) -> Pair:
-    """A round of ours and one of the baseline, each on a database of its own."""
-    ours, theirs = (run(new_copy(), what, events, identifiers, recording) for what in ("ingest", "write"))
-    return ours, theirs
+def one_round(new_copy: Callable[[], Database], events: int, identifiers: int, recording: Path) -> Round:
+    """Ours and the baselines, each on a database of its own."""
+    return {what: run(new_copy(), what, events, identifiers, recording) for what in ROUND}
 
 
-def medians(pairs: Sequence[Pair], events: int) -> Told:
+def medians(rounds: Sequence[Round], events: int) -> Told:
     """Rounds in one line, see `measure`."""
-    return {
-        "ingested/s": median(events / ours["seconds"] for ours, _ in pairs),
-        "rows only/s": median(events / theirs["seconds"] for _, theirs in pairs),
-        "ratio": median(theirs["seconds"] / ours["seconds"] for ours, theirs in pairs),
-        "cpu ratio": median(theirs["cpu"] / ours["cpu"] for ours, theirs in pairs),
-        "cpu us": median(ours["cpu"] / events * 1e6 for ours, _ in pairs),
-        "resident MB": max(ours["resident_kb"] for ours, _ in pairs) / 1024,
-    }
+    found = {"cpu us": median(told["ingest"]["cpu"] / events * 1e6 for told in rounds)}
+    for what in ROUND:
+        found[f"{what}/s"] = median(events / told[what]["seconds"] for told in rounds)
+        found[f"{what} ratio"] = median(told[what]["seconds"] / told["ingest"]["seconds"] for told in rounds)
+        found[f"{what} cpu ratio"] = median(told[what]["cpu"] / told["ingest"]["cpu"] for told in rounds)
+    return found | {"resident MB": max(told["ingest"]["resident_kb"] for told in rounds) / 1024}
 
 
 def run(database: Database, what: str, events: int, identifiers: int, recording: Path) -> Told:
@@ -138,8 +143,13 @@ def ingest(database: Database, batches: Sequence[Sequence[Permitted]]) -> Told:
     return timed(taking.take, batches)
 
 
+def plain(database: Database, recorded: Sequence[Writes]) -> Told:
+    """The same rows by the database's Python library alone."""
+    return timed(writer(database), recorded)
+
+
 def write(database: Database, recorded: Sequence[Writes]) -> Told:
-    """The baseline: the same rows, in as many transactions."""
+    """The same rows through our store, in as many transactions."""
 
     def written(writes: Writes) -> None:
         with database.transaction() as tx:
@@ -147,6 +157,9 @@ def write(database: Database, recorded: Sequence[Writes]) -> Told:
                 tx.write(name, rows)
 
     return timed(written, recorded)
+
+
+_BASELINES: Final = {"plain": plain, "write": write}
 
 
 def record(database: Database, batches: Sequence[Sequence[Permitted]]) -> list[Writes]:
@@ -202,11 +215,11 @@ def _main(what: str, url: str, events: int, identifiers: int, recording: Path, h
     with database.transaction():
         pass  # connect first
     batches = in_batches(events, identifiers)[slice(half, None, None if half is None else 2)]
-    recorded = msgspec.msgpack.decode(recording.read_bytes(), type=list[Writes]) if what == "write" else []
+    recorded = msgspec.msgpack.decode(recording.read_bytes(), type=list[Writes]) if what in _BASELINES else []
     print("ready", flush=True)
     sys.stdin.readline()
-    if what == "write":
-        told = write(database, recorded)
+    if what in _BASELINES:
+        told = _BASELINES[what](database, recorded)
     elif what == "ingest":
         told = ingest(database, batches)
     else:

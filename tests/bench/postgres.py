@@ -1,10 +1,10 @@
-"""Ingestion into PostgreSQL, beside writing the same rows only, and by two processes beside one."""
+"""Ingestion into PostgreSQL, beside writing the same rows, and by two processes beside one."""
 
 import time
 from pathlib import Path
 from statistics import median
 
-from bench.ingestion import Told, begin, ingest, medians, pair, record_to, start, told_by
+from bench.ingestion import Told, begin, ingest, medians, one_round, record_to, start, told_by
 from bench.population import IDENTIFIERS_A_PERSON, event, known, permitted
 from onefold.core.event import IDENTITY_LINK
 from onefold.store.database import Database
@@ -20,7 +20,8 @@ def measure(folder: Path, identifiers: int, events: int, rounds: int) -> Told:
         _populate(server, identifiers)
         recording = folder / "recording.msgpack"
         record_to(_copy(server), events, identifiers, recording)
-        found = medians([pair(lambda: _copy(server), events, identifiers, recording) for _ in range(rounds)], events)
+        turns = [one_round(lambda: _copy(server), events, identifiers, recording) for _ in range(rounds)]
+        found = medians(turns, events)
         stream = (events, identifiers, folder)
         ratios = [_seconds(server, *stream, 1) / _seconds(server, *stream, 2) for _ in range(rounds)]
         return found | {"two/one": median(ratios)}

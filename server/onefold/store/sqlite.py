@@ -13,7 +13,7 @@ from onefold.errors import ConfigError, OnefoldError
 from onefold.store.driver import Answer, Interned, Row
 from onefold.store.sql import padded, with_rows
 
-_PRAGMAS: Final = (
+SESSION: Final = (
     "pragma journal_mode = wal",
     "pragma synchronous = full",  # an answered event survives a power cut
     "pragma busy_timeout = 5000",
@@ -21,7 +21,7 @@ _PRAGMAS: Final = (
     "pragma wal_autocheckpoint = 4000",  # 16 MB: a page that changes often is copied back once for many times
 )
 # No memory-mapped reading: what is resident would grow with the file.
-_WRITER_CACHE: Final = "pragma cache_size = -65536"  # KiB
+WRITER_CACHE: Final = "pragma cache_size = -65536"  # KiB
 _READER_CACHE: Final = "pragma cache_size = -4096"
 
 
@@ -94,7 +94,7 @@ class Sqlite:
         """A write transaction."""
         with self._turn, _as_unavailable():
             if self._writer is None:
-                self._writer = self._session(_WRITER_CACHE)
+                self._writer = self._session(WRITER_CACHE)
             raw = self._writer.raw
             raw.execute("begin immediate")
             try:
@@ -131,7 +131,7 @@ class Sqlite:
         try:
             self._create()
             raw = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
-            for pragma in _PRAGMAS:
+            for pragma in SESSION:
                 raw.execute(pragma)
         except (OSError, sqlite3.DatabaseError) as error:  # also a file that is no database
             raise OnefoldError("unavailable", f"The database {self.path} cannot be opened: {error}.") from None
