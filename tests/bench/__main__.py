@@ -72,12 +72,16 @@ def _http(folder: Path, asked: Asked) -> None:
     verdict("requests a second, beside batches of one", ours["requests/s"] / single["requests/s"], 3)
 
 
-_HEAD: Final = f"{'':<12} {'ingested/s':>10} {'rows only/s':>11} {'ratio':>6} {'cpu ratio':>9} {'own writes/s':>12} {'ratio':>6} {'cpu us':>7}"
+_HEAD: Final = (
+    f"{'':<12} {'ingested/s':>10} {'rows only/s':>11} {'ratio':>6} {'cpu ratio':>9}"
+    f" {'own writes/s':>12} {'ratio':>6} {'cpu us':>7}"
+)
 
 
 def _line(name: str, told: ingestion.Told) -> str:
-    speeds = f"{told['ingest/s']:>10,.0f} {told['plain/s']:>11,.0f} {told['plain ratio']:>6.2f} {told['plain cpu ratio']:>9.2f}"
-    return f"{name:<12} {speeds} {told['write/s']:>12,.0f} {told['write ratio']:>6.2f} {told['cpu us']:>7.0f}"
+    plain = f"{told['plain/s']:>11,.0f} {told['plain ratio']:>6.2f} {told['plain cpu ratio']:>9.2f}"
+    own = f"{told['write/s']:>12,.0f} {told['write ratio']:>6.2f}"
+    return f"{name:<12} {told['ingest/s']:>10,.0f} {plain} {own} {told['cpu us']:>7.0f}"
 
 
 def _ingestion(folder: Path, asked: Asked) -> None:

@@ -57,9 +57,8 @@ def measure(folder: Path, sizes: Sequence[int], events: int, rounds: int) -> dic
         path.unlink()
     found = {size: medians([turn[size] for turn in turns], events) for size in sizes}
     for size in sizes:
-        found[size]["growth"] = median(
-            turn[size]["ingest"]["cpu"] / turn[min(sizes)]["ingest"]["cpu"] for turn in turns
-        )
+        ours = [{other: turn[other]["ingest"]["cpu"] for other in (size, min(sizes))} for turn in turns]
+        found[size]["growth"] = median(cpu[size] / cpu[min(sizes)] for cpu in ours)
     return found
 
 

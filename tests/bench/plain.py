@@ -37,9 +37,8 @@ def _writer(cursor: Any, placeholder: str, begin: str) -> Callable[[Writes], Non
     def write(writes: Writes) -> None:
         cursor.execute(begin)
         for name, rows in writes:
-            cursor.executemany(
-                _for_one_row(name, placeholder), _numbered(cursor, rows) if name == "add_ledger" else rows
-            )
+            numbered = _numbered(cursor, rows) if name == "add_ledger" else rows
+            cursor.executemany(_for_one_row(name, placeholder), numbered)
         cursor.execute("commit")
 
     return write

@@ -478,15 +478,15 @@ class _Batch:
     # Loading for the whole batch at once: identifiers, then the stand-ins of shared ones, then the profiles that may
     # change.
 
-    def _with_stand_ins(self, admitted: Iterable[Admitted], events: Iterable[Event]) -> list[Sequence[Identifier]]:
+    def _with_stand_ins(self, admitted: Sequence[Admitted], events: Iterable[Event]) -> list[Sequence[Identifier]]:
         """What each event names, and what stands in for the shared ones among it; to be called when it is loaded."""
-        named: list[Sequence[Identifier]] = []
-        for some, event in zip(admitted, events, strict=True):
-            nodes = (self._graph.nodes[identifier] for identifier in some.identifiers)
-            shared = [node.identifier for node in nodes if node is not None and node.shared]
-            stand_ins = [stand_in(identifier, event.session_id) for identifier in shared]
-            named.append([*some.identifiers, *stand_ins] if stand_ins else some.identifiers)
-        return named
+        shared = {node.identifier for node in self._graph.nodes.values() if node is not None and node.shared}
+        if not shared:
+            return [some.identifiers for some in admitted]
+        return [
+            [*some.identifiers, *(stand_in(found, event.session_id) for found in some.identifiers if found in shared)]
+            for some, event in zip(admitted, events, strict=True)
+        ]
 
     def _ask(self, identifiers: Iterable[Identifier]) -> Callable[[], None]:
         """Ask for identifiers; what it gives loads them."""
