@@ -8,6 +8,7 @@ Each round is a process of its own, which tells its wall-clock time, the process
 other load disturbs less), and what of it was resident at the end.
 """
 
+import gc
 import json
 import re
 import resource
@@ -215,6 +216,7 @@ def _main(what: str, url: str, events: int, identifiers: int, recording: Path, h
         pass  # connect first
     batches = in_batches(events, identifiers)[slice(half, None, None if half is None else 2)]
     recorded = msgspec.msgpack.decode(recording.read_bytes(), type=list[Writes]) if what in _BASELINES else []
+    gc.freeze()  # as the endpoint does when it has started
     print("ready", flush=True)
     sys.stdin.readline()
     if what in _BASELINES:

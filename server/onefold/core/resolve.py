@@ -85,7 +85,7 @@ def admit(event: Event, rules: Rules) -> Admitted:
     if len(admitted) < 2:
         return Admitted(tuple(admitted), tuple(drops))
     ranked = sorted((priority, identifier) for identifier, priority in admitted.items())
-    return Admitted(tuple(identifier for _, identifier in ranked), tuple(drops))
+    return Admitted(tuple([identifier for _, identifier in ranked]), tuple(drops))
 
 
 def _nothing_left(drops: Iterable[Step]) -> str:
@@ -113,13 +113,15 @@ def _contradiction(admitted: Sequence[Identifier], rules: Rules, assertions: Ass
 
 def _sole_owner(graph: Graph, admitted: Sequence[Identifier]) -> int | None:
     """The profile that owns every identifier of the event already: most events only confirm what is known."""
+    if graph.assertions.joined:
+        return None
     owner = None
     for identifier in admitted:
-        node = graph.node(identifier)
+        node = graph.nodes.get(identifier) or graph.node(identifier)
         if node is None or node.owner is None or (owner is not None and node.owner != owner):
             return None
         owner = node.owner
-    return None if graph.assertions.joined else owner
+    return owner
 
 
 # Step 3: a shared identifier does not vote; a stand-in takes its place.

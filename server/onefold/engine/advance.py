@@ -106,9 +106,7 @@ class Advance:
                 self._archive.load(missing)
 
     def apply(self, decision: Decision, event: Event, seq: int) -> list[Entry]:
-        """Carry a decision out. Most have nothing to carry out: they confirm what is known."""
-        if not decision.trace:
-            return []
+        """Carry a decision out."""
         self.graph.apply(decision, event, seq)
         return entries(self.graph, decision, event) if self._ledger else []
 

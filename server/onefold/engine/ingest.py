@@ -390,8 +390,10 @@ class _Batch:
         return taken
 
     def _carry_out(self, decision: Decision, event: Event, seq: int) -> None:
-        self._write(seq, event, decision, self._advance.apply(decision, event, seq))
-        self._note(seq, self._advance.heal(decision, event, seq))
+        self._written.append(Written(seq, event, decision))
+        if decision.trace:  # most have nothing to carry out: they confirm what is known
+            self._note(seq, self._advance.apply(decision, event, seq))
+            self._note(seq, self._advance.heal(decision, event, seq))
 
     def largest_profile(self) -> int:
         """The most identifiers of a profile that was loaded whole, as every one is that gains some."""
