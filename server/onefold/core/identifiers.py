@@ -26,7 +26,6 @@ _ZERO_UUID: Final = re.compile(r"0{8}-?0{4}-?0{4}-?0{4}-?0{12}(\.\d+)?")
 _QUOTES: Final = "\"'`"
 _PLACEHOLDER_STARTS: Final = "0" + _QUOTES
 
-
 _BASE32: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _LETTERS: Final = [one + other for one in _BASE32 for other in _BASE32]
 

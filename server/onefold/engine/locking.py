@@ -91,10 +91,8 @@ class Locks:
 
 def _keys(graph: Graph, named: Iterable[Sequence[Identifier]], needs: Needs) -> dict[int, bool]:
     """What to lock, each for this batch alone or not: an event changes nothing whose identifiers all have one owner."""
-    keys = dict.fromkeys(needs.profiles, True)
-    keys.update(
-        dict.fromkeys((_lock_of(identifier, graph.nodes[identifier]) for identifier in needs.identifiers), True)
-    )
+    needed = (_lock_of(identifier, graph.nodes[identifier]) for identifier in needs.identifiers)
+    keys = dict.fromkeys([*needs.profiles, *needed], True)
     for identifiers in named:
         found = {_lock_of(identifier, graph.nodes[identifier]) for identifier in identifiers}
         alone = len(found) > 1 or any(key < 0 for key in found)
