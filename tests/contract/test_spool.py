@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from onefold.config import Config, Site, StoreConfig
+from onefold.core.assertions import Assertion
 from onefold.core.consent import Permitted
 from onefold.core.decision import Decision
 from onefold.core.event import Event
@@ -252,6 +253,26 @@ def test_what_the_rules_refuse_when_its_turn_comes_is_left_out(
     assert after.reconciler.drain()
     assert after.journal() == ["2"]
     after.close()
+
+
+def test_what_an_operator_may_have_allowed_is_not_refused_before_the_assertions_are_heard(
+    outage: Outage, endpoint: Endpoint, database: Database, tmp_path: Path
+) -> None:
+    ann, bob = Identifier("customer_id", "ann"), Identifier("customer_id", "bob")
+    endpoint.ingest.say(Assertion("join", ann, bob, "op", "one person"), 0)
+    started = Ingest(database, endpoint.rules, SECRET, spool=Spool(tmp_path / "another"), budget_ms=PATIENCE_MS)
+
+    def became(event_id: str, *identifiers: str) -> bool:
+        started.store_away = True
+        (taken,) = started.take([permitted(make_event(event_id, *identifiers))])
+        return taken.spooled
+
+    assert became("1", "customer_id:ann", "customer_id:bob")
+    assert became("2", "customer_id:ann", "customer_id:cid")
+    started.adopt({}, 0)
+    assert became("3", "customer_id:ann", "customer_id:bob")
+    assert not became("4", "customer_id:ann", "customer_id:cid")
+    started.close()
 
 
 def test_the_spool_holds_no_value_that_the_journal_would_not_hold(outage: Outage, endpoint: Endpoint) -> None:

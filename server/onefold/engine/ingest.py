@@ -63,6 +63,8 @@ from onefold.store.names import Names
 log = structlog.get_logger()
 
 _TRIES: Final = 5
+_ASSERTIONS_DECIDE: Final = ("contradictory_identifiers",)
+"""Refusals that an operator's word may stand against: those that were joined count as one."""
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -205,7 +207,7 @@ class Ingest:
     def _foreseen(self, permitted: Permitted) -> Taken:
         """What can be said of an event without the graph: the decision that an empty one would give."""
         decision = resolve(Graph(self._secret, assertions=self._assertions[1]), permitted, self._rules, 0)
-        if decision.outcome == "refused":
+        if decision.outcome == "refused" and (self._adopted is not None or decision.code not in _ASSERTIONS_DECIDE):
             return Taken(decision)
         told = permitted.event.source not in BROWSER_SOURCES and decision.identifiers
         fallback = profile_id(self._secret, decision.identifiers[0]) if told else None
@@ -222,9 +224,12 @@ class Ingest:
             return self._batch(tx).say(said, now)
 
     def adopt(self, document: Mapping[str, Any], now: int) -> None:
-        """Journal that these rules hold from here on, if others did before: a replay must know when which held."""
+        """Journal that these rules hold from here on, if others did before: a replay must know when which held. From
+        then on the store counts as there, and its assertions as heard.
+        """
         text = msgspec.json.encode(document, order="sorted").decode()
         with self._database.transaction() as tx:
+            self._heed(tx, tx.ahead("in_force", CURRENT_RULES))
             current = tx.one("meta_get", CURRENT_RULES)
             if current is None:
                 tx.run("meta_set", FIRST_RULES, text)
@@ -232,6 +237,7 @@ class Ingest:
                 self._batch(tx).note_rules(document, now)
             tx.run("meta_set", CURRENT_RULES, text)
         self._adopted, self._rules = text, parse_rules(document)
+        self.store_away = False
 
     def _watched(self, batch: list[Permitted]) -> list[Taken]:
         """Commit a batch, and note how the store does."""
