@@ -68,9 +68,9 @@ def started(tmp_path: Path) -> Iterator[Start]:
     """Starts an endpoint on a database; nothing of it is left in the end."""
     found: list[Endpoint] = []
 
-    def start(url: str, processes: int = 1, **more: str) -> Endpoint:
+    def start(url: str, processes: int = 1, ready: str = "/readyz", **more: str) -> Endpoint:
         found.append(Endpoint(tmp_path, url, processes, **more))
-        found[-1].start()
+        found[-1].start(ready)
         return found[-1]
 
     yield start
@@ -202,6 +202,61 @@ def test_killed_while_the_store_is_away_the_next_process_brings_the_spool(server
         more(load)
     endpoint.settle()
     endpoint.judge(load.acknowledged)
+
+
+@pytest.mark.parametrize("processes", [1, 4])
+def test_started_while_the_store_is_away_it_takes_events_and_brings_them_once_it_is_there(
+    server: Server, started: Start, processes: int
+) -> None:
+    """The database has no schema yet, and each process would make it."""
+    url = fresh(server)
+    server.stop()
+    endpoint = started(url, processes, ready="/healthz")
+    with Load(endpoint.port) as load:
+        more(load)
+        assert not endpoint.answers("/readyz")
+        assert endpoint.waiting().events >= ENOUGH
+        server.start()
+        until(lambda: endpoint.answers("/readyz"), "the store to be opened")
+        more(load)
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
+    said = endpoint.log.read_text()
+    assert (said.count("store_away_at_start"), said.count("store_opened")) == (processes, processes)
+
+
+def test_killed_and_started_again_while_the_store_is_away_it_loses_nothing(server: Server, started: Start) -> None:
+    endpoint = started(fresh(server))
+    with Load(endpoint.port) as load:
+        more(load)
+        server.stop()
+        for _ in range(KILLS):
+            more(load)
+            endpoint.kill()
+            endpoint.start("/healthz")
+        more(load)
+        server.start()
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
+
+
+@pytest.mark.parametrize("kind", ["a SQLite file that is locked", "a PostgreSQL server that is frozen"])
+def test_a_store_that_hangs_at_the_start_keeps_nobody_waiting(
+    server: Server, started: Start, tmp_path: Path, kind: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/onefold.db" if "SQLite" in kind else fresh(server)
+    endpoint = started(url)
+    endpoint.terminate()
+    with holding(url) if "SQLite" in kind else server.frozen(), Load(endpoint.port) as load:
+        endpoint.start("/healthz")
+        more(load)
+        assert not endpoint.answers("/readyz")
+    until(lambda: endpoint.answers("/readyz"), "the store to be opened")
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
 
 
 def test_a_torn_end_of_the_spool_is_cut_and_kept_and_reported(server: Server, started: Start) -> None:
