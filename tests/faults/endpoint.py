@@ -106,9 +106,13 @@ class Endpoint:
         database.close()
         assert len(set(journal)) == len(journal)
         assert sorted(set(acknowledged) - set(journal)) == []
-        replay = [_ONEFOLD, "replay", "--verify", "--config", str(self._config)]
-        verified = subprocess.run(replay, capture_output=True, text=True, cwd=self.folder, env=_environment())
+        verified = self.command("replay", "--verify")
         assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command about its database beside it."""
+        line = [_ONEFOLD, *arguments, "--config", str(self._config)]
+        return subprocess.run(line, capture_output=True, text=True, cwd=self.folder, env=_environment())
 
     def _ended(self) -> bool:
         assert self._process is not None

@@ -25,9 +25,11 @@ from flask.testing import FlaskClient
 from faults.endpoint import Endpoint, until
 from faults.load import Load
 from onefold.engine.verify import verify
+from onefold.store.database import Database
 from onefold.web.state import State
 from support import pictures
 from support.postgres import Server, postgres_server
+from support.stores import rows
 from support.web import link, post
 
 FULL: Final = os.environ.get("ONEFOLD_FAULTS") == "full"
@@ -257,6 +259,19 @@ def test_a_store_that_hangs_at_the_start_keeps_nobody_waiting(
     endpoint.settle()
     endpoint.judge(load.acknowledged)
     assert set(load.statuses) == {202}
+
+
+def test_an_assertion_to_a_server_that_is_frozen_ends_with_a_message_and_changes_nothing(
+    server: Server, started: Start
+) -> None:
+    endpoint = started(fresh(server))
+    assert endpoint.command("assert", "join", "uid:1", "uid:2", "--reason", "x").returncode == 0
+    with server.frozen():
+        said = endpoint.command("assert", "separate", "uid:1", "uid:2", "--reason", "x", "--patience", "2")
+    assert (said.returncode, said.stderr[:8]) == (3, "onefold:")
+    with closing(Database(endpoint.url)) as database:
+        assert len(rows(database)["assertion"]) == 1
+    endpoint.judge([])
 
 
 def test_a_torn_end_of_the_spool_is_cut_and_kept_and_reported(server: Server, started: Start) -> None:

@@ -34,6 +34,7 @@ from onefold.engine.advance import (
     operator_event,
     reconciled_event,
 )
+from onefold.engine.deadline import within
 from onefold.engine.groupcommit import GroupCommit, Overdue
 from onefold.engine.history import CURRENT_RULES, FIRST_RULES, RULES_CHANGED
 from onefold.engine.locking import Locks, Needs, Unlocked
@@ -61,6 +62,9 @@ from onefold.store.graph_store import (
 from onefold.store.names import Names
 
 log = structlog.get_logger()
+
+SAY_PATIENCE_SECONDS: Final = 60.0
+"""How long an operator waits for an assertion, unless they say otherwise: one that heals many people takes a while."""
 
 _TRIES: Final = 5
 _ASSERTIONS_DECIDE: Final = ("contradictory_identifiers",)
@@ -214,14 +218,22 @@ class Ingest:
         drops = tuple(step for step in decision.trace if step.action == "drop")
         return Taken(Decision("recorded", trace=drops), spooled=True, fallback=fallback)
 
-    def say(self, said: Assertion, now: int) -> Advanced:
+    def say(self, said: Assertion, now: int, patience_seconds: float = SAY_PATIENCE_SECONDS) -> Advanced:
         """Journal an assertion and let it take effect. `now` is in ms.
 
-        Raises `conflict` when it cannot hold, and the code of an identifier that no event could carry.
+        Raises `conflict` when it cannot hold, the code of an identifier that no event could carry, and `unavailable`
+        where the store does not take it in time.
         """
         _check(said, self._rules)
-        with self._database.transaction() as tx:
-            return self._batch(tx).say(said, now)
+
+        def speak(about_to_commit: Callable[[], None]) -> Advanced:
+            with self._database.transaction() as tx:
+                advanced = self._batch(tx).say(said, now)
+                tx.one("ping")  # raises what a write has failed with
+                about_to_commit()
+                return advanced
+
+        return within(patience_seconds, speak)
 
     def adopt(self, document: Mapping[str, Any], now: int) -> None:
         """Journal that these rules hold from here on, if others did before: a replay must know when which held. From
