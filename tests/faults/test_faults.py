@@ -36,6 +36,7 @@ FULL: Final = os.environ.get("ONEFOLD_FAULTS") == "full"
 KILLS: Final = 20 if FULL else 1
 TERMINATIONS: Final = 10 if FULL else 1
 OUTAGES: Final = 5 if FULL else 1
+WORDS: Final = 30 if FULL else 3
 ENOUGH: Final = 100
 """Events to be answered before the next thing happens."""
 
@@ -272,6 +273,16 @@ def test_an_assertion_to_a_server_that_is_frozen_ends_with_a_message_and_changes
     with closing(Database(endpoint.url)) as database:
         assert len(rows(database)["assertion"]) == 1
     endpoint.judge([])
+
+
+def test_an_operator_is_heard_while_the_endpoint_ingests_without_a_pause(endpoint: Endpoint) -> None:
+    with Load(endpoint.port, clients=32) as load:
+        more(load)
+        said = [endpoint.command("assert", "join", "uid:1", f"uid:{n}", "--reason", "x") for n in range(2, 2 + WORDS)]
+    assert [(one.returncode, one.stderr) for one in said] == [(0, "")] * WORDS
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
 
 
 def test_a_torn_end_of_the_spool_is_cut_and_kept_and_reported(server: Server, started: Start) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store.driver import Answer, Interned, Row, Unfit
 from onefold.store.sql import padded, with_rows
+from onefold.store.turnstile import Turnstile
 
 _PRAGMAS: Final = (
     "pragma journal_mode = wal",
@@ -91,6 +92,7 @@ class Sqlite:
         self.name = url
         self.path = _path(url)
         self._turn = threading.Lock()
+        self._turnstile = Turnstile(self.path)
         self._writer: _Connection | None = None
         self._idle: list[_Connection] = []
 
@@ -105,7 +107,8 @@ class Sqlite:
             if self._writer is None:
                 self._writer = self._session(_WRITER_CACHE)
             raw = self._writer.raw
-            raw.execute("begin immediate")
+            with self._turnstile.held():
+                raw.execute("begin immediate")
             try:
                 yield self._writer
                 raw.execute("commit")
@@ -134,6 +137,7 @@ class Sqlite:
             if self._writer is not None:
                 self._writer.raw.close()
                 self._writer = None
+            self._turnstile.close()
 
     def connect(self) -> sqlite3.Connection:
         """A new connection; the file is made where there is none."""
