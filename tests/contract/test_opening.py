@@ -76,13 +76,16 @@ def test_each_reason_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("trouble", [ConfigError("of another secret"), Unfit("no such database."), ZeroDivisionError()])
-def test_what_waiting_does_not_help_is_refused_at_once(trouble: Exception) -> None:
+def test_what_waiting_does_not_help_is_refused_at_once_and_not_said_to_go_on(
+    trouble: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
     attempts = Attempts(trouble)
     attempts.go_on()
     with pytest.raises(ConfigError if isinstance(trouble, Unfit) else type(trouble)):
         attempts.opening.begin(PATIENCE_SECONDS)
     attempts.end()
     assert not attempts.opening.done
+    assert "meanwhile" not in "".join(capsys.readouterr())
 
 
 def test_a_start_does_not_wait_for_an_attempt_that_hangs() -> None:

@@ -26,7 +26,9 @@ class Opening:
     def __init__(self, attempt: Callable[[], None]) -> None:
         self.done = False
         self._attempt = attempt
-        self._trouble: Exception | None = None
+        self._trouble: Exception = OnefoldError("unavailable", "The database does not answer.")
+        self._logged = ""
+        self._serving = False
         self._tried = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="opening", daemon=True)
@@ -37,17 +39,17 @@ class Opening:
         Raises ConfigError where waiting would not help, and what else goes wrong but for a store that is away.
         """
         self._thread.start()
-        if not self._tried.wait(seconds):
-            self._note(OnefoldError("unavailable", "The database does not answer."))
-        elif self._trouble is not None and not _is_away(self._trouble):
+        if self._tried.wait(seconds) and not self.done and not _is_away(self._trouble):
             self.stop()
             raise self._trouble
+        self._serving = True
+        if not self.done:
+            self._say(self._trouble)
 
     def check(self) -> None:
         """Raise `unavailable`, with the reason, while the store is not open."""
         if not self.done:
-            reason = "" if self._trouble is None else f" {self._trouble}"
-            raise OnefoldError("unavailable", f"The store is not open yet; events wait in the spool.{reason}")
+            raise OnefoldError("unavailable", f"The store is not open yet; events wait in the spool. {self._trouble}")
 
     def stop(self) -> None:
         """Try no more. An attempt under way may still come to its end."""
@@ -59,25 +61,27 @@ class Opening:
                 self._attempt()
                 self._open()
             except Exception as error:
-                self._note(_as_told(error))
+                self._trouble = _as_told(error)
+                if self._serving:
+                    self._say(self._trouble)
             self._tried.set()
             self._stopping.wait(_PAUSE_SECONDS)
 
     def _open(self) -> None:
         self.done = True
         self._stopping.set()
-        if self._trouble is not None:
+        if self._logged:
             log.info("store_opened")
 
-    def _note(self, trouble: Exception) -> None:
+    def _say(self, trouble: Exception) -> None:
         """Log what stands in the way, once for each reason."""
-        if str(trouble) == str(self._trouble):
+        if (reason := str(trouble)) == self._logged:
             return
-        self._trouble = trouble
+        self._logged = reason
         if _is_away(trouble):
-            log.warning("store_away_at_start", reason=str(trouble), meanwhile=_MEANWHILE)
+            log.warning("store_away_at_start", reason=reason, meanwhile=_MEANWHILE)
         else:
-            log.error("store_not_opened", reason=str(trouble), meanwhile=_MEANWHILE)
+            log.error("store_not_opened", reason=reason, meanwhile=_MEANWHILE)
 
 
 def _is_away(trouble: Exception) -> bool:
