@@ -213,6 +213,8 @@ MESSAGES: Final[list[Any]] = [
     pytest.param('FATAL:  no pg_hba.conf entry for host "::1", user "ann"', True, id="not let in"),
     pytest.param('FATAL:  role "ann" is not permitted to log in', True, id="no login"),
     pytest.param("FATAL:  no such database: people", True, id="a pooler's"),
+    pytest.param('root certificate file "/etc/ca.pem" does not exist', True, id="no certificate"),
+    pytest.param('invalid integer value "54321x" for connection option "port"', True, id="no port"),
 ]
 
 

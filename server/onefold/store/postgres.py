@@ -99,7 +99,7 @@ _UNAVAILABLE: Final = (
 _REFUSED: Final = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|no such (database|user)"
     r"|(database|role|user) \"[^\"]*\" does not exist|permission denied for database|not permitted to log in"
-    r"|invalid (port|integer|sslmode|channel_binding|target_session_attrs)|server does not support SSL"
+    r"|invalid (port|integer|sslmode|channel_binding|target_session_attrs)|server does not support SSL|certificate"
 )
 
 
@@ -300,13 +300,9 @@ def _as_unavailable() -> Iterator[None]:
 def _trouble(error: psycopg.Error) -> OnefoldError:
     """What an error means to whoever waits, and whether an operator has to see to it."""
     reason = str(error).strip().partition("\n")[0]
-    detail = f"The database cannot be used right now: {reason}."
-    refused = error.sqlstate is None and _REFUSED.search(reason) is not None
-    return Unfit(detail) if refused or isinstance(error, errors.InsufficientPrivilege) else _away(detail)
-
-
-def _away(detail: str) -> OnefoldError:
-    return OnefoldError("unavailable", detail)
+    if isinstance(error, errors.InsufficientPrivilege) or (error.sqlstate is None and _REFUSED.search(reason)):
+        return Unfit(f"The database cannot be used: {reason}.")
+    return OnefoldError("unavailable", f"The database cannot be used right now: {reason}.")
 
 
 @contextmanager

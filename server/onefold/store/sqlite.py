@@ -186,8 +186,9 @@ def _as_unavailable() -> Iterator[None]:
 
 
 def _trouble(error: BaseException | None) -> OnefoldError:
-    detail = f"The database cannot be used right now: {error}."
-    return Unfit(detail) if _is_for_good(error) else OnefoldError("unavailable", detail)
+    if _is_for_good(error):
+        return Unfit(f"The database cannot be used: {error}.")
+    return OnefoldError("unavailable", f"The database cannot be used right now: {error}.")
 
 
 def _is_for_good(error: BaseException | None) -> bool:
