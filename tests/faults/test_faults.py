@@ -245,6 +245,30 @@ def test_killed_and_started_again_while_the_store_is_away_it_loses_nothing(serve
     assert set(load.statuses) == {202}
 
 
+def test_a_store_that_turns_out_not_to_be_ours_gets_nothing_and_what_was_answered_for_waits(
+    server: Server, started: Start
+) -> None:
+    """The secrets were lost, and the store that knows is away when the endpoint starts with others."""
+    endpoint = started(fresh(server))
+    assert endpoint.terminate() == 0
+    secrets, kept = endpoint.folder / "onefold.secrets", endpoint.folder / "kept"
+    secrets.rename(kept)
+    server.stop()
+    endpoint.start("/healthz")
+    with Load(endpoint.port) as load:
+        more(load)
+        server.start()
+        until(lambda: "store_not_opened" in endpoint.log.read_text(), "the store to be found another's")
+        more(load)
+        assert not endpoint.answers("/readyz")
+    assert endpoint.terminate() == 0
+    assert endpoint.waiting().events == len(load.acknowledged)
+    kept.rename(secrets)
+    endpoint.start()
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+
+
 @pytest.mark.parametrize("kind", ["a SQLite file that is locked", "a PostgreSQL server that is frozen"])
 def test_a_store_that_hangs_at_the_start_keeps_nobody_waiting(
     server: Server, started: Start, tmp_path: Path, kind: str
