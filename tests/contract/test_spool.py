@@ -16,13 +16,14 @@ from typing import Any, Final
 import pytest
 
 from onefold.config import Config, Site, StoreConfig
+from onefold.core.assertions import Assertion
 from onefold.core.consent import Permitted
 from onefold.core.decision import Decision
 from onefold.core.event import Event
 from onefold.core.graph import Graph
 from onefold.core.identifiers import Identifier, profile_id
 from onefold.core.resolve import resolve
-from onefold.core.rules import Rules, default_rules, parse_rules
+from onefold.core.rules import default_rules, parse_rules
 from onefold.engine import ask
 from onefold.engine.doctor import examine
 from onefold.engine.ingest import Ingest, Taken
@@ -254,6 +255,26 @@ def test_what_the_rules_refuse_when_its_turn_comes_is_left_out(
     after.close()
 
 
+def test_what_an_operator_may_have_allowed_is_not_refused_before_the_assertions_are_heard(
+    outage: Outage, endpoint: Endpoint, database: Database, tmp_path: Path
+) -> None:
+    ann, bob = Identifier("customer_id", "ann"), Identifier("customer_id", "bob")
+    endpoint.ingest.say(Assertion("join", ann, bob, "op", "one person"), 0)
+    started = Ingest(database, endpoint.rules, SECRET, spool=Spool(tmp_path / "another"), budget_ms=PATIENCE_MS)
+
+    def became(event_id: str, *identifiers: str) -> bool:
+        started.store_away = True
+        (taken,) = started.take([permitted(make_event(event_id, *identifiers))])
+        return taken.spooled
+
+    assert became("1", "customer_id:ann", "customer_id:bob")
+    assert became("2", "customer_id:ann", "customer_id:cid")
+    started.adopt({}, 0)
+    assert became("3", "customer_id:ann", "customer_id:bob")
+    assert not became("4", "customer_id:ann", "customer_id:cid")
+    started.close()
+
+
 def test_the_spool_holds_no_value_that_the_journal_would_not_hold(outage: Outage, endpoint: Endpoint) -> None:
     outage.away = True
     endpoint.take(permitted(make_event("1", "uid:1", "email_hash:in-the-clear", "shoe_size:forty-two")))
@@ -281,10 +302,10 @@ def test_an_event_on_which_the_endpoint_fails_is_kept_aside_and_can_be_tried_aga
     endpoint.take(permitted(make_event("1", "uid:1")), permitted(make_event("2", "uid:2")))
     outage.away = False
 
-    def failing(graph: Graph, event: Permitted, under: Rules, seq: int) -> Decision:
+    def failing(graph: Graph, event: Permitted, *others: Any) -> Decision:
         if event.event.event_id == "1":
             raise ZeroDivisionError("a defect")
-        return resolve(graph, event, under, seq)
+        return resolve(graph, event, *others)
 
     monkeypatch.setattr("onefold.engine.advance.resolve", failing)
     endpoint.reconciler.drain()

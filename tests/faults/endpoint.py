@@ -47,15 +47,15 @@ class Endpoint:
             self.port = int(probe.getsockname()[1])
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
+    def start(self, ready: str = "/readyz") -> None:
+        """Start it, and wait until it answers there: `/healthz` where its store is away."""
         with self.log.open("ab") as log:
             arguments = [_ONEFOLD, "serve", "--config", str(self._config), "--port", str(self.port)]
             arguments += ["--processes", self._processes]
             self._process = subprocess.Popen(
                 arguments, stdout=log, stderr=log, cwd=self.folder, env=_environment(), start_new_session=True
             )
-        until(lambda: self.answers("/readyz") or self._ended(), "the endpoint to answer")
+        until(lambda: self.answers(ready) or self._ended(), "the endpoint to answer")
 
     def kill(self) -> None:
         """End it as a loss of power would end the process: no handler runs, in no process of it."""
@@ -106,9 +106,13 @@ class Endpoint:
         database.close()
         assert len(set(journal)) == len(journal)
         assert sorted(set(acknowledged) - set(journal)) == []
-        replay = [_ONEFOLD, "replay", "--verify", "--config", str(self._config)]
-        verified = subprocess.run(replay, capture_output=True, text=True, cwd=self.folder, env=_environment())
+        verified = self.command("replay", "--verify")
         assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command about its database beside it."""
+        line = [_ONEFOLD, *arguments, "--config", str(self._config)]
+        return subprocess.run(line, capture_output=True, text=True, cwd=self.folder, env=_environment())
 
     def _ended(self) -> bool:
         assert self._process is not None

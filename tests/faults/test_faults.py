@@ -25,15 +25,18 @@ from flask.testing import FlaskClient
 from faults.endpoint import Endpoint, until
 from faults.load import Load
 from onefold.engine.verify import verify
+from onefold.store.database import Database
 from onefold.web.state import State
 from support import pictures
 from support.postgres import Server, postgres_server
+from support.stores import rows
 from support.web import link, post
 
 FULL: Final = os.environ.get("ONEFOLD_FAULTS") == "full"
 KILLS: Final = 20 if FULL else 1
 TERMINATIONS: Final = 10 if FULL else 1
 OUTAGES: Final = 5 if FULL else 1
+WORDS: Final = 30 if FULL else 3
 ENOUGH: Final = 100
 """Events to be answered before the next thing happens."""
 
@@ -68,9 +71,9 @@ def started(tmp_path: Path) -> Iterator[Start]:
     """Starts an endpoint on a database; nothing of it is left in the end."""
     found: list[Endpoint] = []
 
-    def start(url: str, processes: int = 1, **more: str) -> Endpoint:
+    def start(url: str, processes: int = 1, ready: str = "/readyz", **more: str) -> Endpoint:
         found.append(Endpoint(tmp_path, url, processes, **more))
-        found[-1].start()
+        found[-1].start(ready)
         return found[-1]
 
     yield start
@@ -202,6 +205,108 @@ def test_killed_while_the_store_is_away_the_next_process_brings_the_spool(server
         more(load)
     endpoint.settle()
     endpoint.judge(load.acknowledged)
+
+
+@pytest.mark.parametrize("processes", [1, 4])
+def test_started_while_the_store_is_away_it_takes_events_and_brings_them_once_it_is_there(
+    server: Server, started: Start, processes: int
+) -> None:
+    """The database has no schema yet, and each process would make it."""
+    url = fresh(server)
+    server.stop()
+    endpoint = started(url, processes, ready="/healthz")
+    with Load(endpoint.port) as load:
+        more(load)
+        assert not endpoint.answers("/readyz")
+        assert endpoint.waiting().events >= ENOUGH
+        server.start()
+        until(lambda: endpoint.answers("/readyz"), "the store to be opened")
+        more(load)
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
+    said = endpoint.log.read_text()
+    assert (said.count("store_away_at_start"), said.count("store_opened")) == (processes, processes)
+
+
+def test_killed_and_started_again_while_the_store_is_away_it_loses_nothing(server: Server, started: Start) -> None:
+    endpoint = started(fresh(server))
+    with Load(endpoint.port) as load:
+        more(load)
+        server.stop()
+        for _ in range(KILLS):
+            more(load)
+            endpoint.kill()
+            endpoint.start("/healthz")
+        more(load)
+        server.start()
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
+
+
+def test_a_store_that_turns_out_not_to_be_ours_gets_nothing_and_what_was_answered_for_waits(
+    server: Server, started: Start
+) -> None:
+    """The secrets were lost, and the store that knows is away when the endpoint starts with others."""
+    endpoint = started(fresh(server))
+    assert endpoint.terminate() == 0
+    secrets, kept = endpoint.folder / "onefold.secrets", endpoint.folder / "kept"
+    secrets.rename(kept)
+    server.stop()
+    endpoint.start("/healthz")
+    with Load(endpoint.port) as load:
+        more(load)
+        server.start()
+        until(lambda: "store_not_opened" in endpoint.log.read_text(), "the store to be found another's")
+        more(load)
+        assert not endpoint.answers("/readyz")
+    assert endpoint.terminate() == 0
+    assert endpoint.waiting().events == len(load.acknowledged)
+    kept.rename(secrets)
+    endpoint.start()
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+
+
+@pytest.mark.parametrize("kind", ["a SQLite file that is locked", "a PostgreSQL server that is frozen"])
+def test_a_store_that_hangs_at_the_start_keeps_nobody_waiting(
+    server: Server, started: Start, tmp_path: Path, kind: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/onefold.db" if "SQLite" in kind else fresh(server)
+    endpoint = started(url)
+    endpoint.terminate()
+    with holding(url) if "SQLite" in kind else server.frozen(), Load(endpoint.port) as load:
+        endpoint.start("/healthz")
+        more(load)
+        assert not endpoint.answers("/readyz")
+    until(lambda: endpoint.answers("/readyz"), "the store to be opened")
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
+
+
+def test_an_assertion_to_a_server_that_is_frozen_ends_with_a_message_and_changes_nothing(
+    server: Server, started: Start
+) -> None:
+    endpoint = started(fresh(server))
+    assert endpoint.command("assert", "join", "uid:1", "uid:2", "--reason", "x").returncode == 0
+    with server.frozen():
+        said = endpoint.command("assert", "separate", "uid:1", "uid:2", "--reason", "x", "--patience", "2")
+    assert (said.returncode, said.stderr[:8]) == (3, "onefold:")
+    with closing(Database(endpoint.url)) as database:
+        assert len(rows(database)["assertion"]) == 1
+    endpoint.judge([])
+
+
+def test_an_operator_is_heard_while_the_endpoint_ingests_without_a_pause(endpoint: Endpoint) -> None:
+    with Load(endpoint.port, clients=32) as load:
+        more(load)
+        said = [endpoint.command("assert", "join", "uid:1", f"uid:{n}", "--reason", "x") for n in range(2, 2 + WORDS)]
+    assert [(one.returncode, one.stderr) for one in said] == [(0, "")] * WORDS
+    endpoint.settle()
+    endpoint.judge(load.acknowledged)
+    assert set(load.statuses) == {202}
 
 
 def test_a_torn_end_of_the_spool_is_cut_and_kept_and_reported(server: Server, started: Start) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -46,6 +47,12 @@ class Server:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def ask_for_password(self, role: str) -> None:
+        """Let a role in with its password only."""
+        rules = self._folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text('utf-8')}", encoding="utf-8")
+        self.run("select pg_reload_conf()")
+
     def said(self) -> str:
         """What it has logged."""
         return (self._folder / "log").read_text(encoding="utf-8")
@@ -61,6 +68,21 @@ class Server:
     def crash(self) -> None:
         """End it at once, as a loss of power would; the next start recovers from the log of what was written."""
         self._control("stop", "-m", "immediate")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Until the block ends it neither answers nor closes a connection."""
+        postmaster = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        stopped = [postmaster]
+        os.kill(postmaster, signal.SIGSTOP)  # first, so that it starts no others
+        for child in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
+            stopped.append(int(child))
+            os.kill(stopped[-1], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in stopped:
+                os.kill(process, signal.SIGCONT)
 
     def close(self) -> None:
         """Stop it and remove what it kept."""

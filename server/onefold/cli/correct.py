@@ -22,7 +22,7 @@ from onefold.cli.base import (
 from onefold.core.assertions import Assertion, AssertionKind
 from onefold.core.identifiers import Identifier
 from onefold.engine import ask
-from onefold.engine.ingest import Ingest
+from onefold.engine.ingest import SAY_PATIENCE_SECONDS, Ingest
 from onefold.errors import OnefoldError
 
 _DOES: Final[dict[AssertionKind, str]] = {
@@ -46,6 +46,14 @@ def _register(kind: AssertionKind) -> None:
     @click.argument("identifiers", nargs=2 if two else 1, metavar="TYPE:VALUE TYPE:VALUE" if two else "TYPE:VALUE")
     @click.option("--reason", required=True, help="Why; kept in the journal.")
     @click.option("--author", default=getpass.getuser, show_default="your user name", help="Who says so.")
+    @click.option(
+        "--patience",
+        type=click.FloatRange(min=0, min_open=True),
+        default=SAY_PATIENCE_SECONDS,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give up after so long, with nothing changed and exit code 3.",
+    )
     @config_option
     @db_option
     @json_option
@@ -54,12 +62,13 @@ def _register(kind: AssertionKind) -> None:
         identifiers: str | tuple[str, str],
         reason: str,
         author: str,
+        patience: float,
         config_path: Path | None,
         db: str | None,
         as_json: bool,
     ) -> None:
         given = (identifiers,) if isinstance(identifiers, str) else identifiers
-        _say(kind, given, author, reason, config_path, db, as_json)
+        _say(kind, given, author, reason, patience, config_path, db, as_json)
 
 
 def _say(
@@ -67,6 +76,7 @@ def _say(
     given: tuple[str, ...],
     author: str,
     reason: str,
+    patience: float,
     config_path: Path | None,
     db: str | None,
     as_json: bool,
@@ -75,7 +85,8 @@ def _say(
     database, rules = existing(config), rules_of(config)
     a, *rest = [_usable(ask.canonical(rules, text)) for text in given]
     said = Assertion(kind, a, rest[0] if rest else None, author, reason)
-    advanced = Ingest(database, rules, secrets_of(config).id_secret).say(said, time.time_ns() // 1_000_000)
+    now = time.time_ns() // 1_000_000
+    advanced = Ingest(database, rules, secrets_of(config).id_secret).say(said, now, patience)
     changes = [entry.public() for entry in advanced.entries]
     if as_json:
         click.echo(json.dumps({"assertion": str(said), "changes": changes}, ensure_ascii=False, indent=1))

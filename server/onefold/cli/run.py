@@ -24,6 +24,7 @@ from onefold.cli.base import (
 from onefold.config import Config, load_config, load_secrets
 from onefold.core.rules import parse_rules
 from onefold.engine.keys import create_key
+from onefold.engine.opening import check_fits
 from onefold.engine.verify import verify
 from onefold.errors import ConfigError
 from onefold.store.database import Database
@@ -71,8 +72,9 @@ def serve(config_path: Path | None, db: str | None, host: str, port: int, proces
             "--processes: SQLite has one writer, so the endpoint is one process there; leave it at 1, or use PostgreSQL"
         )
     parse_rules(config.rules)
-    load_secrets(Path(config.secrets_path), config.sites)
+    secrets = load_secrets(Path(config.secrets_path), config.sites)
     serving.check_free(host, port)
+    check_fits(database, secrets.id_secret)
     if not config.sites:
         click.echo(
             "onefold: no site is configured, so every browser is refused; add [[sites]] to the configuration", err=True

@@ -34,6 +34,7 @@ from onefold.engine.advance import (
     operator_event,
     reconciled_event,
 )
+from onefold.engine.deadline import within
 from onefold.engine.groupcommit import GroupCommit, Overdue
 from onefold.engine.history import CURRENT_RULES, FIRST_RULES, RULES_CHANGED
 from onefold.engine.locking import Locks, Needs, Unlocked
@@ -62,7 +63,12 @@ from onefold.store.names import Names
 
 log = structlog.get_logger()
 
+SAY_PATIENCE_SECONDS: Final = 60.0
+"""How long an operator waits for an assertion, unless they say otherwise: one that heals many people takes a while."""
+
 _TRIES: Final = 5
+_ASSERTIONS_DECIDE: Final = ("contradictory_identifiers",)
+"""Refusals that an operator's word may stand against: those that were joined count as one."""
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -205,26 +211,37 @@ class Ingest:
     def _foreseen(self, permitted: Permitted) -> Taken:
         """What can be said of an event without the graph: the decision that an empty one would give."""
         decision = resolve(Graph(self._secret, assertions=self._assertions[1]), permitted, self._rules, 0)
-        if decision.outcome == "refused":
+        if decision.outcome == "refused" and (self._adopted is not None or decision.code not in _ASSERTIONS_DECIDE):
             return Taken(decision)
         told = permitted.event.source not in BROWSER_SOURCES and decision.identifiers
         fallback = profile_id(self._secret, decision.identifiers[0]) if told else None
         drops = tuple(step for step in decision.trace if step.action == "drop")
         return Taken(Decision("recorded", trace=drops), spooled=True, fallback=fallback)
 
-    def say(self, said: Assertion, now: int) -> Advanced:
+    def say(self, said: Assertion, now: int, patience_seconds: float = SAY_PATIENCE_SECONDS) -> Advanced:
         """Journal an assertion and let it take effect. `now` is in ms.
 
-        Raises `conflict` when it cannot hold, and the code of an identifier that no event could carry.
+        Raises `conflict` when it cannot hold, the code of an identifier that no event could carry, and `unavailable`
+        where the store does not take it in time.
         """
         _check(said, self._rules)
-        with self._database.transaction() as tx:
-            return self._batch(tx).say(said, now)
+
+        def speak(about_to_commit: Callable[[], None]) -> Advanced:
+            with self._database.transaction() as tx:
+                advanced = self._batch(tx).say(said, now)
+                tx.one("ping")  # raises what a write has failed with
+                about_to_commit()
+                return advanced
+
+        return within(patience_seconds, speak)
 
     def adopt(self, document: Mapping[str, Any], now: int) -> None:
-        """Journal that these rules hold from here on, if others did before: a replay must know when which held."""
+        """Journal that these rules hold from here on, if others did before: a replay must know when which held. From
+        then on the store counts as there, and its assertions as heard.
+        """
         text = msgspec.json.encode(document, order="sorted").decode()
         with self._database.transaction() as tx:
+            self._heed(tx, tx.ahead("in_force", CURRENT_RULES))
             current = tx.one("meta_get", CURRENT_RULES)
             if current is None:
                 tx.run("meta_set", FIRST_RULES, text)
@@ -232,6 +249,7 @@ class Ingest:
                 self._batch(tx).note_rules(document, now)
             tx.run("meta_set", CURRENT_RULES, text)
         self._adopted, self._rules = text, parse_rules(document)
+        self.store_away = False
 
     def _watched(self, batch: list[Permitted]) -> list[Taken]:
         """Commit a batch, and note how the store does."""

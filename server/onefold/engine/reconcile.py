@@ -27,9 +27,16 @@ _PATIENCE_SECONDS: Final = 10.0
 class Reconciler:
     """A thread that looks after the spool of an endpoint. What it brings twice counts once: events have ids."""
 
-    def __init__(self, ingest: Ingest, spool: Spool, look: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        ingest: Ingest,
+        spool: Spool,
+        look: Callable[[], None] = lambda: None,
+        is_open: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._ingest = ingest
         self._look = look
+        self._is_open = is_open
         self._spool = spool
         self._stopping = threading.Event()
         self._ends_at = math.inf
@@ -50,6 +57,8 @@ class Reconciler:
 
     def drain(self) -> bool:
         """Bring everything that waits to the store; false where the store does not take it yet."""
+        if not self._is_open():
+            return False
         try:
             if self._ingest.store_away:
                 self._ingest.probe()

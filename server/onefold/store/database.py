@@ -5,15 +5,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
-from onefold.store.driver import Answer, Connection, Contended, Driver, Row
+from onefold.store.driver import Answer, Connection, Contended, Driver, Row, Unfit
 from onefold.store.sqlite import Sqlite
 
 if TYPE_CHECKING:
+    from alembic.config import Config as AlembicConfig
     from sqlalchemy import Engine
 
 _PIECE: Final = 256  # a database may be given more rows in several statements, and each counts from the end
 
-__all__ = ["Answer", "Contended", "Database", "Reader", "Row", "Transaction"]
+__all__ = ["Answer", "Contended", "Database", "Reader", "Row", "Transaction", "Unfit"]
 
 
 class Reader:
@@ -143,13 +144,27 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema to the newest version; does nothing when it is there already."""
         from alembic import command  # here, because asking the database does not need it, and it takes long to import
-        from alembic.config import Config as AlembicConfig
+        from alembic.util import CommandError
 
-        config = AlembicConfig()
-        config.set_main_option("script_location", "onefold.store:migrations")
+        config = _migrations()
         with self.engine() as engine, engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise Unfit(f"The schema of {self.name} is of a newer Onefold than this one ({error}).") from error
+
+    def check_schema(self) -> None:
+        """Raise `unavailable` unless the schema is at the newest version."""
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        newest = ScriptDirectory.from_config(_migrations()).get_current_head()
+        with self.engine() as engine, engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table": "schema_version"})
+            if (found := context.get_current_revision()) != newest:
+                reason = f"The schema of {self.name} has version {found or 'none'}, this program needs {newest}"
+                raise OnefoldError("unavailable", f"{reason}; run `onefold migrate`.")
 
     @contextmanager
     def engine(self) -> Iterator["Engine"]:
@@ -159,14 +174,24 @@ class Database:
         engine = sqlalchemy.create_engine(self._driver.dialect, creator=self._driver.connect)
         try:
             yield engine
-        except sqlalchemy.exc.OperationalError as error:
-            raise OnefoldError("unavailable", f"The database cannot be used right now: {error.orig}.") from error
+        except sqlalchemy.exc.DBAPIError as error:
+            if (trouble := self._driver.trouble(error.orig)) is None:
+                raise
+            raise trouble from error
         finally:
             engine.dispose()
 
     def close(self) -> None:
         """Close every connection that is not in use; the database can be used again afterwards."""
         self._driver.close()
+
+
+def _migrations() -> "AlembicConfig":
+    from alembic.config import Config as AlembicConfig
+
+    config = AlembicConfig()
+    config.set_main_option("script_location", "onefold.store:migrations")
+    return config
 
 
 def _driver(url: str) -> Driver:

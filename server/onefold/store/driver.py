@@ -19,6 +19,13 @@ class Contended(OnefoldError):
         super().__init__("unavailable", "Another transaction was in the way; try again.")
 
 
+class Unfit(OnefoldError):
+    """The database will not do as it is configured, however long one waits: an operator has to see to it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("unavailable", f"{reason} Waiting does not help: correct store.url, or the database.")
+
+
 @dataclass(frozen=True, slots=True)
 class Interned:
     """The interned names that were read on a session, both ways.
@@ -80,7 +87,9 @@ class Connection(Protocol):
 
 
 class Driver(Protocol):
-    """One database. Every method raises `unavailable` when it cannot be used right now."""
+    """One database. Every method raises `unavailable` when it cannot be used right now; Unfit, which is a kind of that,
+    when it never can as it is configured.
+    """
 
     name: str
     dialect: str
@@ -97,6 +106,9 @@ class Driver(Protocol):
 
     def connect(self) -> Any:
         """A DBAPI connection for migrations, which come one at a time."""
+
+    def trouble(self, error: BaseException | None) -> OnefoldError | None:
+        """What an error of such a connection means; None where it is a defect of ours."""
 
     def close(self) -> None:
         """Close every connection that is not in use."""

@@ -9,6 +9,7 @@ server works on it meanwhile. What it fails with is raised by the next question,
 """
 
 import logging
+import re
 import select
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 
 from onefold.errors import ConfigError, OnefoldError
 from onefold.store import arrays
-from onefold.store.driver import Contended, Interned, Row
+from onefold.store.driver import Contended, Interned, Row, Unfit
 from onefold.store.sql import kinds_of, with_arrays
 
 
@@ -75,6 +76,14 @@ _UNAVAILABLE: Final = (
     psycopg.InternalError,  # read-only, because another server has taken over; a transaction that waited too long
     errors.UndefinedTable,  # not migrated yet
     errors.UndefinedColumn,
+    errors.InsufficientPrivilege,
+)
+# libpq keeps the code of a connection that was refused to itself. What is not known here counts as away, also where
+# the server speaks another language.
+_REFUSED: Final = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|no such (database|user)"
+    r"|(database|role|user) \"[^\"]*\" does not exist|permission denied for database|not permitted to log in"
+    r"|invalid (port|integer|sslmode|channel_binding|target_session_attrs)|server does not support SSL|certificate"
 )
 
 
@@ -188,11 +197,15 @@ class Postgres:
     def connect(self) -> Raw:
         """A connection for migrations, which come one at a time: it holds a lock until it is closed."""
         with _as_unavailable():
-            raw = Raw.connect(self._url, connect_timeout=10)
+            raw = Raw.connect(self._url, connect_timeout=5, **_KEEPALIVE)
             raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             raw.execute("select pg_advisory_lock(%s)", [_MIGRATION_LOCK])
             raw.commit()
             return raw
+
+    def trouble(self, error: BaseException | None) -> OnefoldError | None:
+        """What an error of a connection for migrations means."""
+        return _trouble(error) if isinstance(error, _UNAVAILABLE) else None
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -266,8 +279,15 @@ def _as_unavailable() -> Iterator[None]:
     try:
         yield
     except _UNAVAILABLE as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise OnefoldError("unavailable", f"The database cannot be used right now: {reason}.") from error
+        raise _trouble(error) from error
+
+
+def _trouble(error: psycopg.Error) -> OnefoldError:
+    """What an error means to whoever waits, and whether an operator has to see to it."""
+    reason = str(error).strip().partition("\n")[0]
+    if isinstance(error, errors.InsufficientPrivilege) or (error.sqlstate is None and _REFUSED.search(reason)):
+        return Unfit(f"The database cannot be used: {reason}.")
+    return OnefoldError("unavailable", f"The database cannot be used right now: {reason}.")
 
 
 @contextmanager

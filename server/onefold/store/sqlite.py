@@ -1,5 +1,6 @@
 """SQLite: one file in WAL mode, one writer at a time."""
 
+import errno
 import os
 import sqlite3
 import threading
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
-from onefold.store.driver import Answer, Interned, Row
+from onefold.store.driver import Answer, Interned, Row, Unfit
 from onefold.store.sql import padded, with_rows
+from onefold.store.turnstile import Turnstile
 
 SESSION: Final = (
     "pragma journal_mode = wal",
@@ -23,6 +25,17 @@ SESSION: Final = (
 # No memory-mapped reading: what is resident would grow with the file.
 WRITER_CACHE: Final = "pragma cache_size = -65536"  # KiB
 _READER_CACHE: Final = "pragma cache_size = -4096"
+# What does not pass by waiting: no database, a broken one, or a file that this user may not open or write.
+_FOR_GOOD: Final = (
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+)
+_PRIMARY_CODE: Final = 0xFF  # https://www.sqlite.org/rescode.html
+_FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 class _Connection:
@@ -82,6 +95,7 @@ class Sqlite:
         self.name = url
         self.path = _path(url)
         self._turn = threading.Lock()
+        self._turnstile = Turnstile(self.path)
         self._writer: _Connection | None = None
         self._idle: list[_Connection] = []
 
@@ -96,7 +110,8 @@ class Sqlite:
             if self._writer is None:
                 self._writer = self._session(WRITER_CACHE)
             raw = self._writer.raw
-            raw.execute("begin immediate")
+            with self._turnstile.held():
+                raw.execute("begin immediate")
             try:
                 yield self._writer
                 raw.execute("commit")
@@ -125,6 +140,7 @@ class Sqlite:
             if self._writer is not None:
                 self._writer.raw.close()
                 self._writer = None
+            self._turnstile.close()
 
     def connect(self) -> sqlite3.Connection:
         """A new connection; the file is made where there is none."""
@@ -134,8 +150,13 @@ class Sqlite:
             for pragma in SESSION:
                 raw.execute(pragma)
         except (OSError, sqlite3.DatabaseError) as error:  # also a file that is no database
-            raise OnefoldError("unavailable", f"The database {self.path} cannot be opened: {error}.") from None
+            detail = f"The database {self.path} cannot be opened: {error}."
+            raise Unfit(detail) if _is_for_good(error) else OnefoldError("unavailable", detail) from None
         return raw
+
+    def trouble(self, error: BaseException | None) -> OnefoldError | None:
+        """What an error of a connection for migrations means."""
+        return _trouble(error) if isinstance(error, sqlite3.OperationalError) or _is_for_good(error) else None
 
     def _take_reader(self) -> _Connection:
         try:
@@ -161,8 +182,24 @@ def _as_unavailable() -> Iterator[None]:
     """Say "try again later" for everything that is the database's trouble and not the event's."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise OnefoldError("unavailable", f"The database cannot be used right now: {error}.") from error
+    except sqlite3.DatabaseError as error:
+        if not isinstance(error, sqlite3.OperationalError) and not _is_for_good(error):
+            raise
+        raise _trouble(error) from error
+
+
+def _trouble(error: BaseException | None) -> OnefoldError:
+    if _is_for_good(error):
+        return Unfit(f"The database cannot be used: {error}.")
+    return OnefoldError("unavailable", f"The database cannot be used right now: {error}.")
+
+
+def _is_for_good(error: BaseException | None) -> bool:
+    """Whether an error stays however long one waits."""
+    if isinstance(error, OSError):
+        return error.errno in _FORBIDDEN
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY_CODE in _FOR_GOOD
 
 
 def _path(url: str) -> str:

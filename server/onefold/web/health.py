@@ -1,4 +1,4 @@
-"""GET /healthz (the process answers), /readyz (and so does its database) and /metrics."""
+"""GET /healthz (the process answers), /readyz (its database does too, and is open) and /metrics."""
 
 import hmac
 
@@ -19,7 +19,8 @@ def healthy() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> Response:
-    """The database answers too. Raises `unavailable`."""
+    """The database answers too, and everything that comes before its use is done. Raises `unavailable`."""
+    state().opening.check()
     with state().database.snapshot() as reader:
         reader.one("ping")
     return Response(as_json({"status": "ok"}), content_type="application/json")

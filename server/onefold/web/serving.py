@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,7 +39,11 @@ def endpoint() -> Front:
     """The endpoint of this process, as the environment describes it."""
     end_when_told()
     die_with_parent()
-    return looked_after(create_app(configured(), migrate=os.environ.get(MIGRATE_VARIABLE) != "no"))
+    try:
+        return looked_after(create_app(configured(), migrate=os.environ.get(MIGRATE_VARIABLE) != "no"))
+    except ConfigError as error:
+        print(f"onefold: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def looked_after(app: Flask) -> Front:

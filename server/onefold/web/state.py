@@ -12,6 +12,7 @@ from onefold.config import Config, Secrets
 from onefold.core.rules import Rules
 from onefold.engine.ingest import Ingest
 from onefold.engine.keys import KeyRing
+from onefold.engine.opening import Opening
 from onefold.engine.reconcile import Reconciler
 from onefold.engine.spool import Spool
 from onefold.engine.tokens import TokenDesk
@@ -45,6 +46,7 @@ class State:
         ingest: Ingest,
         spool: Spool,
         metrics: Metrics,
+        opening: Opening,
     ) -> None:
         self.config = config
         self.secrets = secrets
@@ -55,7 +57,8 @@ class State:
         self.limits = TokenLimits(config.tokens)
         self.spool = spool
         self.metrics = metrics
-        self.reconciler = Reconciler(ingest, spool, lambda: metrics.look(ingest, spool))
+        self.opening = opening
+        self.reconciler = Reconciler(ingest, spool, lambda: metrics.look(ingest, spool), lambda: opening.done)
         self.turned_away: deque[Turned] = deque(maxlen=50)
 
     @property
@@ -65,6 +68,7 @@ class State:
 
     def close(self) -> None:
         """Finish what was taken, and let go of the spool and the database."""
+        self.opening.stop()
         self.reconciler.stop()
         self.desk.close()
         self.ingest.close()
