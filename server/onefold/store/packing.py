@@ -49,7 +49,7 @@ class Packed(dict[str, bytes]):
         return packed
 
     def add(self, texts: Iterable[str]) -> None:
-        """Pack texts that will be asked for, those of one form at once, which takes a third of the time."""
+        """Pack texts that will be asked for, those of one form at once, which takes half the time."""
         alike: dict[int, list[str]] = defaultdict(list)
         for text in texts:
             alike[len(text)].append(text)
