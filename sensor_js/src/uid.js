@@ -13,7 +13,7 @@ export const createUid = (cookies, store, mint) => {
   let kept;
 
   /** @param {any} uid */
-  const valid = (uid) => (FORM.test(uid) ? uid : null);
+  const valid = (uid) => (FORM.test(uid) ? uid : undefined);
 
   /** Read what is stored, changing nothing. */
   const peek = () => valid(cookies.get(NAME)) ?? valid(store.get(NAME));
