@@ -51,11 +51,12 @@ const consentMode = (win, tell) => {
   let wait = WAIT_MS;
   let waiting = false;
 
+  const chosen = () => !!Object.keys(updates)[0];
+
   const settle = () => {
     const signals = { ...defaults, ...updates };
-    if (Object.keys(updates).length) return tell(signals, true);
-    if (tierOf(signals) === 'T1') return tell(signals, false);
-    if (!waiting) setTimeout(() => Object.keys(updates).length || tell(signals, false), wait);
+    if (chosen() || tierOf(signals) === 'T1') return tell(signals, chosen());
+    if (!waiting) setTimeout(() => chosen() || tell(signals, false), wait);
     waiting = true;
   };
 

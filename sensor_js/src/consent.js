@@ -51,18 +51,22 @@ export const consentOf = (stated, before, gpc) => {
   return { tier: stated === 'T4' ? stated : tierOf(signals), signals };
 };
 
-/** @param {Consent | null} consent */
-const tierIn = (consent) => consent?.tier ?? 'T9';
+/**
+ * Where nothing is known, no tier is less than another.
+ * @param {any} consent
+ * @returns {boolean}
+ */
+export const mayStore = (consent) => consent?.tier < 'T3';
 
-/** @param {Consent | null} consent */
-export const mayStore = (consent) => tierIn(consent) < 'T3';
-
-/** @param {Consent | null} consent */
-export const mayLink = (consent) => tierIn(consent) < 'T2';
+/**
+ * @param {any} consent
+ * @returns {boolean}
+ */
+export const mayLink = (consent) => consent?.tier < 'T2';
 
 /**
  * Click ids belong to advertising: they need `ad_storage`, or a site without consent mechanism.
  * @param {Consent | null} consent
  */
 export const mayAdvertise = (consent) =>
-  tierIn(consent) === 'T0' || (mayStore(consent) && consent?.signals.ad_storage === 'granted');
+  consent?.tier === 'T0' || (mayStore(consent) && consent?.signals.ad_storage === 'granted');

@@ -18,11 +18,15 @@ export const candidateDomains = (host) => {
 export const createCookies = (win) => {
   const { document, location } = win;
 
+  /** Read all cookies at once: what is returned finds one of them. */
+  const read = () => {
+    const pairs = attempt(() => document.cookie.split('; '));
+    return (/** @type {string} */ name) =>
+      pairs?.find((pair) => pair.startsWith(name + '='))?.slice(name.length + 1);
+  };
+
   /** @param {string} name */
-  const get = (name) =>
-    attempt(() => document.cookie.split('; ').find((pair) => pair.startsWith(name + '=')))?.slice(
-      name.length + 1,
-    );
+  const get = (name) => read()(name);
 
   /**
    * Write with each domain until it worked. A browser refuses a public suffix such as co.uk, without a
@@ -43,6 +47,7 @@ export const createCookies = (win) => {
   const remove = (name) => attempt(() => write(name, '', 0));
 
   return {
+    read,
     get,
     remove,
     /**

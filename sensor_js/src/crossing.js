@@ -6,14 +6,15 @@ import { followLinks } from './links.js';
 import { createPost } from './post.js';
 
 /**
- * What this file is told by the one that loads it: the names are part of what a released version is.
- * @typedef {object} Sensor
- * @property {string} endpoint its origin
- * @property {() => import('./consent.js').Consent | null} current the consent that holds
- * @property {{get: () => string}} uid
- * @property {{get: () => string}} session
- * @property {(name: string, listener: (detail: any) => void) => unknown} on
- * @property {(name: string, detail: object) => void} emit
+ * What this file is told by the one that loads it: the order, and the names, are part of what a released version is.
+ * @typedef {[
+ *   on: (name: string, listener: (detail: any) => void) => unknown,
+ *   emit: (name: string, detail: object) => void,
+ *   endpoint: string,
+ *   current: () => import('./consent.js').Consent | null,
+ *   uid: {get: () => string},
+ *   session: {get: () => string},
+ * ]} Sensor
  */
 
 /**
@@ -23,7 +24,7 @@ import { createPost } from './post.js';
  * @param {string | undefined} token what this page's address carried
  * @param {Sensor} sensor
  */
-export const cross = (win, domains, token, { endpoint, current, uid, session, on, emit }) => {
+export const cross = (win, domains, token, ...[on, emit, endpoint, current, uid, session]) => {
   const asker = () => {
     const consent = current();
     return (

@@ -25,7 +25,7 @@ import { VERSION } from './version.js';
  * @property {string | null} [claim]
  */
 
-/** @param {Record<string, string> | undefined} record */
+/** @param {Record<string, string> | undefined | false} record */
 const orNull = (record) => (record && Object.keys(record)[0] ? record : null);
 
 /**
@@ -34,7 +34,7 @@ const orNull = (record) => (record && Object.keys(record)[0] ? record : null);
  * @param {Event['identity']} identity
  * @param {import('./consent.js').Consent} consent
  * @param {string} page_url
- * @param {Record<string, string>} clicks
+ * @param {Record<string, string> | false} clicks
  * @param {Link} link
  * @returns {Event}
  */

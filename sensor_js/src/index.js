@@ -1,7 +1,8 @@
 // The ES module: for bundlers and servers. Importing touches neither window nor document.
 
 import * as crossing from './crossing.js';
-import { arrive } from './partners.js';
+import { takeToken } from './landing.js';
+import { toPartners } from './partners.js';
 import { startSensor } from './sensor.js';
 import { attempt } from './storage.js';
 
@@ -25,5 +26,5 @@ const absent = () => ({
  */
 export const createSensor = (options = {}) => {
   const win = options.window ?? globalThis.window;
-  return (win && attempt(() => startSensor(options, win, arrive(win, async () => crossing)))) || absent();
+  return (win && attempt(() => startSensor(options, win, toPartners(win, takeToken(win), async () => crossing)))) || absent();
 };

@@ -18,7 +18,7 @@ export const matchKeys = ({ email, phone }, region) => {
   if (address) {
     const [local, domain] = address.split('@');
     // Google drops dots and everything from a plus on, at its own two domains.
-    const bare = /^(gmail|googlemail)\.com$/.test(domain) ? local.replace(/\.|\+.*/g, '') : local;
+    const bare = /^g(oogle)?mail\.com$/.test(domain) ? local.replace(/\.|\+.*/g, '') : local;
     keys.google_email_hash = sha256(bare + '@' + domain);
   }
   // Meta, Snap and Pinterest want the digits alone.

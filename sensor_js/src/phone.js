@@ -107,22 +107,21 @@ const matches = (number, pattern) => re(`^(?:${decode(pattern)})$`).test(number)
  */
 const fits = (length, { pattern }) => {
   const shape = pattern.replace(/[\d-]+t?/g, '.');
-  const possible = (/** @type {number} */ n) => matches('0'.repeat(n), shape);
-  if (possible(length)) return 1;
-  while (length++ < 20) if (possible(length)) return 0;
+  for (let n = length; n < 21; n++) if (matches('0'.repeat(n), shape)) return n === length ? 1 : 0;
   return 2;
 };
 
 /**
- * The value of a decimal digit of any script: decimal digits stand in Unicode in runs of ten.
+ * The value of a decimal digit of any script, nothing for other characters: decimal digits stand in Unicode in runs
+ * of ten.
  * @param {string} char
  * @returns {any} what replace() writes as text
  */
 const valueOf = (char) => {
   const point = /** @type {number} */ (char.codePointAt(0));
-  let value = 0;
-  while (re(DIGIT).test(String.fromCodePoint(point - value - 1))) value++;
-  return value % 10;
+  let place = 0;
+  while (re(DIGIT).test(String.fromCodePoint(point - place))) place++;
+  return place ? (place - 1) % 10 : '';
 };
 
 /**
@@ -132,11 +131,8 @@ const valueOf = (char) => {
  */
 const digits = (number) =>
   /([a-z].*){3}/i.test(number)
-    ? number
-        .toUpperCase()
-        .replace(/[^A-Z\d]/g, '')
-        .replace(/[A-Z]/g, (c) => '22233344455566677778889999'[c.charCodeAt(0) - 65])
-    : number.replace(re('\\P{Nd}', 'gu'), '').replace(/\D/gu, valueOf);
+    ? number.toUpperCase().replace(/\D/g, (c) => '22233344455566677778889999'[parseInt(c, 36) - 10] ?? '')
+    : number.replace(/\D/gu, valueOf);
 
 /** @param {string} number */
 const isViable = (number) => re(`^(?:${VIABLE})$`, 'iu').test(number);
@@ -152,9 +148,10 @@ const extract = (text) => {
   const at = text.indexOf(';phone-context=');
   let number;
   if (at < 0) {
-    const start = text.search(re(`${PLUS}|${DIGIT}`));
-    number = (start < 0 ? '' : text.slice(start)).replace(re('[^#\\p{L}\\p{N}]+$'), '');
-    number = number.replace(/[\\/] *x[^]*/, ''); // a second number
+    number = text
+      .replace(re(`^[^+\uff0b${DIGIT}]+`), '')
+      .replace(re('[^#\\p{L}\\p{N}]+$'), '')
+      .replace(/[\\/] *x[^]*/, ''); // a second number
   } else {
     const context = text.slice(at + 15).split(';')[0];
     if (!re(`^(?:${CONTEXT})$`).test(context)) return null;
@@ -181,9 +178,8 @@ const withoutPrefix = (number, { prefix, transform, pattern }) => {
   const found = prefix && re(`^(?:${decode(prefix)})`).exec(number);
   if (!found) return number;
   const rest = number.slice(found[0].length);
-  const last = found.length > 1 && found[found.length - 1];
   const bare =
-    transform && last !== undefined
+    transform && found[found.length - 1] !== undefined
       ? transform.replace(/\$(\d)/g, (_, group) => found[group] ?? '') + rest
       : rest;
   return matches(number, pattern) && !matches(bare, pattern) ? number : bare;

@@ -7,8 +7,6 @@ import { createCookies } from './cookie.js';
 import { createDelivery, refused } from './delivery.js';
 import { buildEvent } from './event.js';
 import { followForms } from './forms.js';
-import { hashNow } from './hash.js';
-import { whenIdle } from './idle.js';
 import { followPages } from './pages.js';
 import { hashPerson } from './person.js';
 import { createPost } from './post.js';
@@ -48,7 +46,7 @@ const isOn = (flag = false) => flag + '' !== 'false';
  * Start a sensor on a page.
  * @param {Options} options
  * @param {Window & typeof globalThis} win
- * @param {ReturnType<typeof import('./partners.js').arrive>} cross
+ * @param {ReturnType<typeof import('./partners.js').toPartners>} cross
  */
 export const startSensor = (options, win, cross) => {
   const mint = () => uuid(win.crypto);
@@ -66,6 +64,8 @@ export const startSensor = (options, win, cross) => {
   const held = [];
   /** @type {Record<string, Set<(detail: any) => void>>} */
   const listeners = {};
+  /** Whether an event is made only for practice, and goes nowhere. */
+  let rehearsing = false;
 
   /**
    * The consent that holds now: none where another tab has changed the tier since this page heard of it, or another
@@ -104,36 +104,33 @@ export const startSensor = (options, win, cross) => {
   );
 
   /**
-   * Put an event together, storing nothing; consent is known by now.
-   * @param {string} name
-   * @param {{uid: string, session_id: string | null}} identity
-   * @param {{origin: string, pathname: string, search: string}} [location] where it happened
-   * @param {import('./event.js').Link} [link]
-   */
-  const compose = (name, identity, location = win.location, link = {}) => {
-    const known = /** @type {Consent} */ (consent);
-    const advertise = mayAdvertise(known);
-    const url = pageUrl(location, advertise);
-    const clicks = advertise ? clickIds(location, cookies.get) : {};
-    return buildEvent(name, eventId(mint()), identity, known, url, clicks, link);
-  };
-
-  /**
+   * Send an event, consent being known, and only then keep what it says of uid and session: writing takes its time.
    * @param {string} name
    * @param {string} id the uid
-   * @param {{origin: string, pathname: string, search: string}} [location]
+   * @param {{origin: string, pathname: string, search: string}} [location] where it happened
    * @param {import('./event.js').Link} [link]
+   * @returns {any} what becomes of it
    */
-  const send = (name, id, location, link) =>
-    delivery.send(
-      compose(name, { uid: id, session_id: mayStore(consent) ? session.get() : null }, location, link),
+  const send = (name, id, location = win.location, link = {}) => {
+    const storing = mayStore(consent);
+    const advertise = mayAdvertise(consent);
+    const session_id = storing ? session.look() : null;
+    const event = buildEvent(
+      name,
+      eventId(mint()),
+      { uid: id, session_id },
+      /** @type {Consent} */ (consent),
+      pageUrl(location, advertise),
+      advertise && clickIds(location, cookies.read()),
+      link,
     );
-
-  const forget = () => {
-    uid.forget();
-    session.forget();
-    store.set(TIER, null);
-    delivery.purge();
+    if (rehearsing) return JSON.stringify(event);
+    const outcome = delivery.send(event);
+    if (storing) {
+      uid.keep(id);
+      session.keep(/** @type {string} */ (session_id));
+    }
+    return outcome;
   };
 
   /**
@@ -147,11 +144,35 @@ export const startSensor = (options, win, cross) => {
     const storing = tier < 'T3';
     if (!storing && !explicit) return;
     const last = store.get(TIER) ?? before?.tier;
-    const id = storing ? uid.get() : uid.peek();
     if (explicit && tier > 'T1' && tier > (last ?? 'T0')) delivery.purge();
-    if (last && last !== tier && id) send('consent_update', id);
-    if (storing) store.set(TIER, tier === 'T0' ? null : tier);
-    else forget();
+    if (last && last !== tier) {
+      const id = storing ? uid.look() : uid.peek();
+      if (id) send('consent_update', id);
+    }
+    store.set(TIER, storing && tier > 'T0' ? tier : null);
+    if (storing) return;
+    uid.forget();
+    session.forget();
+    delivery.purge();
+  };
+
+  /**
+   * Go through all that a link needs, and send nothing. Twice: engines compile a pattern again, and better, when it is
+   * used for the second time.
+   */
+  const rehearse = () => {
+    rehearsing = true;
+    for (let times = 2; times--; ) link({ email: 'a@b', phone: '+31222222222' }).catch(log);
+    rehearsing = false;
+  };
+
+  /** What follows when storing is allowed. A task of its own: what is sent meanwhile has not waited for it. */
+  const settle = () => {
+    if (!mayStore(current())) return;
+    uid.get();
+    delivery.flush();
+    // While nobody waits for it; WebKit has no idle callbacks.
+    (win.requestIdleCallback ?? setTimeout)(rehearse);
   };
 
   /**
@@ -165,7 +186,7 @@ export const startSensor = (options, win, cross) => {
     if (!next) return log('ignored', stated);
     consent = next;
     transition(next, before, explicit);
-    if (mayStore(next) && !mayStore(before)) delivery.flush();
+    if (mayStore(next) && !mayStore(before)) setTimeout(() => attempt(settle));
     if (before?.tier !== next.tier) emit('consent', next);
     release(true);
   };
@@ -183,7 +204,7 @@ export const startSensor = (options, win, cross) => {
     if (!consent && !(await new Promise((resolve) => held.push(resolve)))) return refused('reset');
     if (!may(current())) return refused('consent');
     const made = make();
-    return made ? send(name, uid.get(), location, made) : refused('no_identifiers');
+    return made ? send(name, uid.look(), location, made) : refused('no_identifiers');
   };
 
   /**
@@ -218,20 +239,7 @@ export const startSensor = (options, win, cross) => {
     return () => void all.delete(listener);
   };
 
-  /**
-   * Wrap a method so that the page never sees an exception or a rejection.
-   * @param {string} name
-   * @param {(...args: any[]) => any} method
-   * @returns {(...args: any[]) => any}
-   */
-  const harmless = (name, method) => (...args) => {
-    const result = attempt(() => method(...args));
-    /** @param {Outcome} outcome */
-    const tell = (outcome) => (log(name, outcome), outcome);
-    return result?.then ? result.catch(() => refused('error')).then(tell) : result;
-  };
-
-  const decorator = cross(options.domains, { endpoint, current, uid, session, on, emit }).catch(
+  const decorator = cross(options.domains, on, emit, endpoint, current, uid, session).catch(
     (error) => void log('decorate', error),
   );
 
@@ -244,7 +252,16 @@ export const startSensor = (options, win, cross) => {
     consent: (stated) => decide(stated, true),
     uid: () => (mayStore(current()) ? uid.get() : null),
   };
-  for (const name in api) api[name] = harmless(name, api[name]);
+  // The page never sees an exception or a rejection.
+  for (const name in api) {
+    const method = api[name];
+    api[name] = (...args) => {
+      const result = attempt(() => method(...args));
+      /** @param {Outcome} outcome */
+      const tell = (outcome) => (log(name, outcome), outcome);
+      return result?.then ? result.catch(() => refused('error')).then(tell) : result;
+    };
+  }
   api.decorate = async (url) => (await (await decorator)?.(url)) ?? url;
 
   win.addEventListener('pagehide', delivery.leave);
@@ -252,13 +269,5 @@ export const startSensor = (options, win, cross) => {
   followConsent(win, options.consent, (stated, explicit) => attempt(() => decide(stated, explicit)));
   if (isOn(options.forms ?? true)) followForms(win.document, api.link);
   if (isOn(options.pageViews)) followPages(win, api.page);
-  // What the first link needs is prepared while nobody waits for it.
-  whenIdle(
-    win,
-    // A browser reads a storage when it is first asked how much there is.
-    () => mayStore(consent) && compose('', /** @type {any} */ (win.sessionStorage.length)),
-    () => hashNow('email', 'a@b'),
-    () => hashNow('phone', '+31612345678'),
-  );
   return api;
 };

@@ -8,19 +8,30 @@ const IDLE_MS = 30 * 60 * 1000;
  * @param {import('./storage.js').Store} store
  * @param {() => string} mint a new UUID
  */
-export const createSession = (store, mint) => ({
-  /** The session's id; asking is activity. */
-  get: () => {
-    const now = Date.now();
-    const id = (now - +(/** @type {string} */ (store.get(SEEN))) < IDLE_MS && store.get(ID)) || mint();
+export const createSession = (store, mint) => {
+  /** The session's id, keeping nothing. */
+  const look = () =>
+    (Date.now() - /** @type {any} */ (store.get(SEEN)) < IDLE_MS && store.get(ID)) || mint();
+
+  /**
+   * Keeping it is activity.
+   * @param {string} id
+   */
+  const keep = (id) => {
     store.set(ID, id);
-    store.set(SEEN, '' + now);
+    store.set(SEEN, /** @type {any} */ (Date.now()));
     return id;
-  },
-  forget: () => {
-    store.set(ID, null);
-    store.set(SEEN, null);
-  },
-});
+  };
+
+  return {
+    look,
+    keep,
+    get: () => keep(look()),
+    forget: () => {
+      store.set(ID, null);
+      store.set(SEEN, null);
+    },
+  };
+};
 
 /** @typedef {ReturnType<typeof createSession>} Session */

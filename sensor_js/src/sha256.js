@@ -8,13 +8,14 @@ const start = [];
 
 const prepare = () => {
   const fraction = (/** @type {number} */ root) => ((root % 1) * 2 ** 32) | 0;
-  for (let n = 2; constants.length < 64; n++) {
-    let divisor = 2;
-    while (n % divisor) divisor++;
-    if (divisor < n) continue;
-    constants.push(fraction(n ** (1 / 3)));
-    start.push(fraction(n ** 0.5));
-  }
+  /** @type {number[]} */
+  const primes = [];
+  for (let n = 2; !primes[63]; n++)
+    if (primes.every((prime) => n % prime)) {
+      primes.push(n);
+      constants.push(fraction(n ** (1 / 3)));
+      start.push(fraction(n ** 0.5));
+    }
 };
 
 /**
@@ -65,6 +66,6 @@ export const sha256 = (text) => {
   [...bytes, 128].forEach((byte, i) => (words[i >> 2] |= byte << ((~i & 3) * 8)));
   words[words.length - 1] = bytes.length * 8;
   let state = start.slice(0, 8);
-  while (words[0] !== undefined) state = compress(state, words.splice(0, 16));
+  while (words.length) state = compress(state, words.splice(0, 16));
   return state.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 };

@@ -12,26 +12,34 @@ export const createUid = (cookies, store, mint) => {
   /** @type {string | undefined} what this page has written */
   let kept;
 
-  /** Read what is stored, changing nothing. */
-  const peek = () => [cookies.get(NAME), store.get(NAME)].find((uid) => uid && FORM.test(uid));
+  /** @param {any} uid */
+  const valid = (uid) => (FORM.test(uid) ? uid : undefined);
 
-  /** @param {string} uid */
+  /** Read what is stored, changing nothing. */
+  const peek = () => valid(cookies.get(NAME)) ?? valid(store.get(NAME));
+
+  /** Read or mint, keeping nothing. */
+  const look = () => peek() ?? mint() + '.' + Math.floor(Date.now() / 1000);
+
+  /**
+   * Keeping a uid, once a page, renews the cookie's 400 days and whichever copy was lost; more often would only wake
+   * other tabs.
+   * @param {string} uid
+   */
   const keep = (uid) => {
-    cookies.set(NAME, uid);
-    store.set(NAME, uid);
-    return (kept = uid);
+    if (uid !== kept) {
+      cookies.set(NAME, uid);
+      store.set(NAME, uid);
+      kept = uid;
+    }
+    return uid;
   };
 
   return {
     peek,
-    /**
-     * Read, or mint. Keeping it, once a page, renews the cookie's 400 days and whichever copy was lost;
-     * more often would only wake other tabs.
-     */
-    get: () => {
-      const uid = peek() ?? mint() + '.' + Math.floor(Date.now() / 1000);
-      return uid === kept ? uid : keep(uid);
-    },
+    look,
+    keep,
+    get: () => keep(look()),
     forget: () => {
       cookies.remove(NAME);
       store.set(NAME, null);

@@ -7,8 +7,8 @@
 
 import { STEPS } from './unicode14-table.js';
 
-/** The property White_Space of Unicode, the same since version 6.3; neither `\s` nor trim() is exactly this. */
-const SPACE = /\p{White_Space}+/gu;
+/** The property White_Space of Unicode, the same since version 6.3: `\s` without U+FEFF, and U+0085. */
+const SPACE = /([^\S\ufeff]|\x85)+/g;
 
 /** The inside of a character class, once it has been read from the table. */
 let ranges = '';
@@ -27,10 +27,17 @@ const later = (not) => {
 };
 
 /**
+ * Change the pieces between later code points. ASCII, as most texts are, is one piece, and no table is read for it.
+ * @param {string} text
+ * @param {(piece: string) => string} change
+ */
+const inPieces = (text, change) => (/[^\0-\x7f]/.test(text) ? text.replace(later('^'), change) : change(text));
+
+/**
  * Normalise the pieces between later code points to NFC.
  * @param {string} text
  */
-export const nfc = (text) => text.replace(later('^'), (piece) => piece.normalize());
+export const nfc = (text) => inPieces(text, (piece) => piece.normalize());
 
 /**
  * Lower-case the way Unicode does by default, whatever the locale.
@@ -51,7 +58,7 @@ const toLower = (text) => {
  */
 export const lower = (text) =>
   // Lower-casing can leave a sequence that composes: hence NFC once more.
-  nfc(nfc(text).replace(later('^'), toLower));
+  nfc(inPieces(nfc(text), toLower));
 
 /**
  * Replace later code points by one that is no letter, digit or punctuation in any version.

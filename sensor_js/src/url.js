@@ -15,7 +15,7 @@ export const pageUrl = ({ origin, pathname, search }, advertise) => {
   const kept = search
     .slice(1)
     .split('&')
-    .filter((raw) =>
+    .filter((raw) => raw &&
       [...new URLSearchParams(raw)].some(
         ([name, value]) =>
           name !== '_uiaf_token' &&

@@ -20,7 +20,7 @@ const links = `onefold.links.v${next}.mjs`;
 
 /** Names that only our own modules use: they need not cost bytes. */
 const INTERNAL =
-  /^(after|clear|dial|enqueue|flush|forget|idd|ignored|leave|local|mint|partner|pattern|peek|plan|prefix|purge|read|remove|renew|response|rest|send|soon|take|transform|until|wake)$/;
+  /^(after|clear|dial|enqueue|flush|forget|idd|ignored|keep|leave|local|look|mint|partner|pattern|peek|plan|prefix|purge|read|remove|renew|response|rest|send|soon|take|transform|until|wake)$/;
 
 /** What the lite build puts in the place of a module. */
 const LITE = {
@@ -29,6 +29,7 @@ const LITE = {
   './forms.js': 'absent.js',
   './pages.js': 'absent.js',
   './match-keys.js': 'absent.js',
+  './landing.js': 'absent.js',
   './partners.js': 'absent.js',
 };
 const lite = {
@@ -54,7 +55,7 @@ const shorten = async (text) => {
   const { code } = await minify(text, {
     ecma: 2020,
     module: true,
-    compress: { passes: 3, pure_getters: true, keep_fargs: false, inline: 1 },
+    compress: { passes: 6, pure_getters: true, lhs_constants: false, keep_fargs: false, inline: 1 },
     format: { comments: false, ascii_only: true },
   });
   return code;
@@ -93,12 +94,12 @@ const apart = {
  * every arrow function of it at once, and again when it is called.
  */
 const script = async (...plugins) => {
-  const sensor = (await together('src/sensor.js', FIRST, ...plugins)).trim();
+  const sensor = (await together('src/tag.js', FIRST, ...plugins)).trim();
   const front = await together('src/auto.js', [], apart, ...plugins);
   const [statement, name] = /import\{readSensor as ([\w$]+)\}from"[^"]+";/.exec(front);
-  const body = sensor.replace(/export\{([\w$]+) as startSensor\};$/, 'return $1');
-  const whole = `[()=>{${body}}].map(${name}=>{${front.replace(statement, '')}})`;
-  return (await shorten(whole)) + '\n';
+  const body = sensor.replace(/export\{([\w$]+) as startTag\};$/, 'return $1');
+  const whole = `[()=>{${body}}].map(EAGER(${name}=>{${front.replace(statement, '')}}))`;
+  return (await shorten(whole)).replaceAll('EAGER(', '(') + '\n';
 };
 
 const measure = (text) => ({

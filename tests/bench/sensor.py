@@ -1,9 +1,12 @@
 """The sensor beside other scripts, in Chromium slowed down four times.
 
-Every script is put into the page as text, so that what is timed is compiling and running it, not the network. All
-scripts take turns, each in a page of its own, so that whatever else the machine does falls on all of them.
+Every script is put into the page as text, so that what is timed is compiling and running it, not the network; for one
+column it is also loaded as pages load it. All scripts take turns, each in a page of its own, so that whatever else the
+machine does falls on all of them.
 
-    evaluated    until the script has been compiled and run
+    loaded       how long a page that loads it with `<script async src>` is held up until it has run. What Chromium
+                 compiles in other threads then does not count
+    evaluated    until the script, put into the page as text, has been compiled and run
     ready        until it takes a call: the same, and its own `init` where it has one. onefold takes calls as soon as
                  it has run, and starts in a task of its own, which the next two columns have
     main thread  processor time of all tasks of the page's main thread, from before the script until long after it
@@ -123,6 +126,22 @@ return (async () => {
   return {evaluated: t1 - t0, ready: t2 - t0, request: requests.length ? requests[0] - t2 : null, long: window.long};
 })();
 """
+# A page that is always about to do something: how long it has to wait when the script comes.
+FETCH = """
+const [address, before] = arguments; const origin = location.origin;
+return new Promise((done) => {
+  const script = document.createElement('script'); const data = script.dataset;
+  eval(before);
+  const { port1, port2 } = new MessageChannel();
+  let last; let waiting = true;
+  port1.onmessage = () => { last = performance.now(); if (waiting) port2.postMessage(0); };
+  port2.postMessage(0);
+  script.onload = () => { done(performance.now() - last); waiting = false; };
+  script.async = true;
+  script.src = address;
+  document.head.append(script);
+});
+"""
 CALL = """
 const [call, settle] = arguments; const origin = location.origin;
 return (async () => {
@@ -166,7 +185,7 @@ def _busy(browser: Browser) -> float:
 
 
 def _once(browser: Browser, url: str, script: Script, text: str) -> dict[str, Any]:
-    """Load a script and call it when all is quiet; then, in a new page, load it and call it at once."""
+    """Load a script and call it when all is quiet; in a new page, call it at once; in a third, load it by address."""
     _open(browser, url)
     before = _busy(browser)
     found: dict[str, Any] = browser.run(LOAD, text, script.before, script.start, "", SETTLE_MS)
@@ -176,7 +195,11 @@ def _once(browser: Browser, url: str, script: Script, text: str) -> dict[str, An
     _open(browser, url)
     loaded = browser.run(LOAD, text, script.before, script.start, script.call, SETTLE_MS)
     browser.command("Emulation.setCPUThrottlingRate", {"rate": 1})
-    return found | {"at once": loaded["request"]}
+    _open(browser, url)
+    # No address comes twice, so that nothing is there from the last time.
+    fetched = browser.run(FETCH, f"/{script.name}.js?{time.monotonic_ns()}", script.before)
+    browser.command("Emulation.setCPUThrottlingRate", {"rate": 1})
+    return found | {"at once": loaded["request"], "loaded": fetched}
 
 
 def _median(values: list[float | None]) -> float | None:
@@ -192,6 +215,7 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
         settings = {"integrations": {"Segment.io": {"apiKey": "k", "apiHost": f"127.0.0.1:{site.port}/v1"}}, "plan": {}}
         site.pages["/v1/projects/k/settings"] = json.dumps(settings)
         site.pages["/"] = f'<!doctype html><link rel="icon" href="data:,"><script>{WATCH}</script><body>'
+        site.pages |= {f"/{name}.js": text for name, text in texts.items()}
         # The thread's own clock: what other processes take of the machine counts for nobody.
         browser.command("Performance.enable", {"timeDomain": "threadTicks"})
         for _ in range(rounds):
@@ -199,7 +223,7 @@ def measure(rounds: int) -> Iterator[dict[str, Any]]:
                 found[script.name].append(_once(browser, site.url("shop.localhost"), script, texts[script.name]))
     idle = _median([one["busy"] for one in found["nothing"]]) or 0.0
     for script in SCRIPTS[1:]:
-        columns = ("evaluated", "ready", "busy", "request", "at once")
+        columns = ("loaded", "evaluated", "ready", "busy", "request", "at once")
         medians = {column: _median([one[column] for one in found[script.name]]) for column in columns}
         medians["busy"] = round((medians["busy"] or 0.0) - idle, 1)
         long = sum(len(one["long"]) for one in found[script.name])
@@ -216,9 +240,9 @@ def print_table(rounds: int) -> None:
         print("\nThe sensor beside others: run `npm ci` in sensor_js/bench first")
         return
     print(f"\nThe sensor beside others, CPU {SLOWER}x slower, medians of {rounds} rounds, ms")
-    titles = ("bytes gz", "evaluated", "ready", "main thread", "long tasks", "request", "at once")
+    titles = ("bytes gz", "loaded", "evaluated", "ready", "main thread", "long tasks", "request", "at once")
     print(f"{'':<10}" + "".join(f" {title:>11}" for title in titles))
     for found in measure(rounds):
-        times = [found[column] for column in ("evaluated", "ready", "busy", "long", "request", "at once")]
+        times = [found[column] for column in ("loaded", "evaluated", "ready", "busy", "long", "request", "at once")]
         cells = [f"{found['gz']:,}", *("none" if value is None else f"{value:,}" for value in times)]
         print(f"{found['script']:<10}" + "".join(f" {cell:>11}" for cell in cells))

@@ -9,4 +9,5 @@ export const followForms = () => {};
  */
 export const followPages = (_win, page) => page();
 export const matchKeys = () => undefined;
-export const arrive = () => async () => {};
+export const takeToken = () => {};
+export const toPartners = () => async () => {};
