@@ -156,13 +156,10 @@ export const startSensor = (options, win, cross) => {
     delivery.purge();
   };
 
-  /**
-   * Go through all that a link needs, and send nothing. Twice: engines compile a pattern again, and better, when it is
-   * used for the second time.
-   */
+  /** Go through all that a link needs, and send nothing. */
   const rehearse = () => {
     rehearsing = true;
-    for (let times = 2; times--; ) link({ email: 'a@b', phone: '+31222222222' }).catch(log);
+    link({ email: 'a@b', phone: '+31222222222' }).catch(log);
     rehearsing = false;
   };
 
@@ -171,8 +168,9 @@ export const startSensor = (options, win, cross) => {
     if (!mayStore(current())) return;
     uid.get();
     delivery.flush();
-    // While nobody waits for it; WebKit has no idle callbacks.
-    (win.requestIdleCallback ?? setTimeout)(rehearse);
+    // While nobody waits for it; WebKit has no idle callbacks. Twice: engines compile a pattern again, and better, when
+    // it is used for the second time.
+    for (let times = 2; times--; ) (win.requestIdleCallback ?? setTimeout)(rehearse);
   };
 
   /**
