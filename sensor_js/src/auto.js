@@ -3,7 +3,6 @@
 
 import { readSensor } from './apart.js';
 import { takeToken } from './landing.js';
-import { attempt } from './storage.js';
 import { VERSION } from './version.js';
 
 const win = /** @type {any} */ (window);
@@ -32,7 +31,13 @@ const start = () => {
  * @param {string} command
  * @param {any[]} args
  */
-const onefold = (command, ...args) => attempt(start)?.[command]?.(...args);
+const onefold = (command, ...args) => {
+  try {
+    return start()[command]?.(...args);
+  } catch {
+    return undefined;
+  }
+};
 
 /**
  * Put `onefold` into the page, and no more. What reads and starts the sensor are two tasks of their own or, where that

@@ -18,15 +18,26 @@ export const candidateDomains = (host) => {
 export const createCookies = (win) => {
   const { document, location } = win;
 
-  /** Read all cookies at once: what is returned finds one of them. */
-  const read = () => {
-    const pairs = attempt(() => document.cookie.split('; '));
-    return (/** @type {string} */ name) =>
-      pairs?.find((pair) => pair.startsWith(name + '='))?.slice(name.length + 1);
-  };
+  /**
+   * What the browser last said, where it tells of changes: asking makes a page wait for another process. A page in the
+   * back/forward cache is told only after it has come back.
+   * @type {string | undefined}
+   */
+  let known;
+  const teller = /** @type {any} */ (win).cookieStore;
+  const forget = () => (known = '');
+  teller?.addEventListener('change', forget);
+  win.addEventListener('pageshow', forget);
 
-  /** @param {string} name */
-  const get = (name) => read()(name);
+  /**
+   * @param {string} name
+   * @returns {string | undefined}
+   */
+  const get = (name) => {
+    const text = known || attempt(() => document.cookie);
+    known = teller && text;
+    return ('; ' + text).split(`; ${name}=`)[1]?.split(';')[0];
+  };
 
   /**
    * Write with each domain until it worked. A browser refuses a public suffix such as co.uk, without a
@@ -40,6 +51,7 @@ export const createCookies = (win) => {
       const where = domain && ';domain=' + domain;
       const secure = location.protocol === 'https:' ? ';secure' : '';
       document.cookie = `${name}=${value};path=/;max-age=${age};samesite=lax${where}${secure}`;
+      forget();
       return age && get(name) === value;
     });
 
@@ -47,7 +59,6 @@ export const createCookies = (win) => {
   const remove = (name) => attempt(() => write(name, '', 0));
 
   return {
-    read,
     get,
     remove,
     /**

@@ -11,14 +11,18 @@ export const toPartners =
   (win, token, load) =>
   /**
    * @param {unknown} domains the partners' hosts
+   * @param {(...words: unknown[]) => unknown} log
    * @param {import('./crossing.js').Sensor} sensor
-   * @returns {Promise<((url: string) => Promise<string>) | null>}
+   * @returns {Promise<((url: string) => Promise<string>) | null | void>}
    */
-  async (domains = '', ...sensor) => {
-    if (!domains && !token) return null;
-    const [on] = sensor;
+  async (domains = '', log, ...sensor) => {
+    if (!domains && !token) return;
+    const on = sensor[0];
     // Whoever logs out meanwhile takes it along.
     on('reset', () => (token = ''));
-    const { cross } = await load();
-    return cross(win, '' + domains, token, ...sensor);
+    try {
+      return (await load()).cross(win, '' + domains, token, ...sensor);
+    } catch (error) {
+      log('decorate', error);
+    }
   };

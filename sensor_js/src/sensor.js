@@ -121,10 +121,10 @@ export const startSensor = (options, win, cross) => {
       { uid: id, session_id },
       /** @type {Consent} */ (consent),
       pageUrl(location, advertise),
-      advertise && clickIds(location, cookies.read()),
+      advertise && clickIds(location, cookies.get),
       link,
     );
-    if (rehearsing) return JSON.stringify(event);
+    if (rehearsing) return;
     const outcome = delivery.send(event);
     if (storing) {
       uid.keep(id);
@@ -159,7 +159,7 @@ export const startSensor = (options, win, cross) => {
   /** Go through all that a link needs, and send nothing. */
   const rehearse = () => {
     rehearsing = true;
-    link({ email: 'a@b', phone: '+31222222222' }).catch(log);
+    link({ email: 'a@b', phone: '+10000000000' }).catch(log);
     rehearsing = false;
   };
 
@@ -168,9 +168,8 @@ export const startSensor = (options, win, cross) => {
     if (!mayStore(current())) return;
     uid.get();
     delivery.flush();
-    // While nobody waits for it; WebKit has no idle callbacks. Twice: engines compile a pattern again, and better, when
-    // it is used for the second time.
-    for (let times = 2; times--; ) (win.requestIdleCallback ?? setTimeout)(rehearse);
+    // While nobody waits for it; WebKit has no idle callbacks.
+    (win.requestIdleCallback ?? setTimeout)(rehearse);
   };
 
   /**
@@ -237,9 +236,7 @@ export const startSensor = (options, win, cross) => {
     return () => void all.delete(listener);
   };
 
-  const decorator = cross(options.domains, on, emit, endpoint, current, uid, session).catch(
-    (error) => void log('decorate', error),
-  );
+  const decorator = cross(options.domains, log, on, emit, endpoint, current, uid, session);
 
   /** @type {Record<string, (...args: any[]) => any>} */
   const api = {

@@ -158,6 +158,19 @@ def test_a_withdrawal_reaches_a_page_in_the_back_forward_cache(site: Site, engin
     assert [event["event"] for event in site.events()] == ["page_view", "consent_update"]
 
 
+def test_a_reset_reaches_a_page_in_the_back_forward_cache(site: Site, engine: Engine) -> None:
+    """Whoever logs out on the next page is not who comes back."""
+    visit(site, engine, "", "onefold('reset')")
+    site.pages["/away"] = site.pages["/"].replace("<script", "<title>away</title><script", 1)
+    visit(site, engine, "", PERSISTED)
+    assert engine.run(LINK) == SENT
+    away_and_back(engine)
+    assert engine.run(LINK) == SENT
+    before, after = [event["identity"]["uid"] for event in site.events("identity_link")]
+    assert before != after
+    assert engine.run("return onefold('uid')") == after
+
+
 # --- policies -------------------------------------------------------------------------------------
 
 POLICIES = [block.text for block in blocks(page("docs/how-to/content-security-policy.md")) if block.language == "http"]

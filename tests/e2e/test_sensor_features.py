@@ -307,6 +307,27 @@ def test_another_tab_follows_a_reset(site: Site, browser: Browser) -> None:
     assert browser.run("return onefold('uid')") == new
 
 
+@pytest.mark.parametrize("domain", ["shop.localhost", "shop.test"], ids=["as on https", "on plain http"])
+def test_an_open_page_follows_a_reset_on_another_subdomain(site: Site, browser: Browser, domain: str) -> None:
+    """The two share nothing but the cookie."""
+    site.pages["/"] = page(site)
+    browser.open(site.url(f"www.{domain}"))
+    browser.wait("return !!window.onefold.version")
+    assert link(browser) == link(browser) == {"sent": True}
+    first = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("tab")
+    browser.open(site.url(f"blog.{domain}"))
+    browser.wait("return !!window.onefold.version")
+    browser.run("onefold('reset')")
+    new = browser.run("return onefold('uid')")
+    browser.driver.close()
+    browser.driver.switch_to.window(first)
+    assert link(browser) == {"sent": True}
+    uids = [event["identity"]["uid"] for event in site.events("identity_link")]
+    assert uids[0] == uids[1] != new
+    assert uids[2] == new
+
+
 def test_another_tab_follows_a_withdrawal(site: Site, browser: Browser) -> None:
     """Where one tab takes consent back, an open tab sends nothing more and stores nothing, until it is given again."""
     visit(site, browser, 'data-consent="manual"', before="onefold('consent', 'T1')")
