@@ -69,12 +69,18 @@ class Front:
         await _send(reply, [*reply.headers, *allowed, (REQUEST_ID_HEADER, request_id)], send)
 
 
+_READ: Final = frozenset((b"x-request-id", b"origin", b"content-type", b"sec-gpc", b"content-length"))
+
+
 def _headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by their names in lower case; one that was sent several times is joined by commas (RFC 9110, 5.3)."""
+    """The headers that are read, by their names, which ASGI has in lower case; one that was sent several times is
+    joined by commas (RFC 9110, 5.3).
+    """
     found: dict[str, str] = {}
     for raw_name, raw_value in sent:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        found[name] = f"{found[name]},{value}" if name in found else value
+        if raw_name in _READ:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            found[name] = f"{found[name]},{value}" if name in found else value
     return found
 
 

@@ -33,6 +33,8 @@ _PATIENCE_SECONDS: Final = 30
 """How long a worker may take to end. What it has answered for is safe by then; what hangs is not waited for."""
 
 _PARENT_CHECK_SECONDS: Final = 0.25
+_COLLECTED_AFTER: Final = 20_000
+"""How many objects more than were freed are made before cycles are looked for."""
 
 
 def endpoint() -> Front:
@@ -53,6 +55,7 @@ def looked_after(app: Flask) -> Front:
     Finalize(None, state.close, exitpriority=1)  # atexit is not run in a worker that was forked
     front = Front(app)
     gc.freeze()  # what stays for good need not be walked over and over, while everybody waits
+    gc.set_threshold(_COLLECTED_AFTER)  # requests leave few cycles behind, and some hundred objects each
     return front
 
 
