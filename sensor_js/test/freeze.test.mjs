@@ -19,6 +19,7 @@ const copy = (t) => {
   const write = (name, text) => writeFileSync(join(folder, name), text);
   const run = (...words) => spawnSync(process.execPath, words, { cwd: folder, encoding: 'utf8' });
   write('package.json', JSON.stringify({ ...JSON.parse(read('package.json')), frozen: {} }));
+  assert.equal(run('tools/build.mjs').status, 0);
   return { read, write, run };
 };
 
