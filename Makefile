@@ -19,7 +19,7 @@ help:
 	@echo "make race    the race for one token, 100 times over on each database"
 	@echo "make crowd   20,000 events from many clients at once, on every store"
 	@echo "make sensor  build sensor_js/dist"
-	@echo "make freeze VERSION=1    release sensor_js/dist/onefold.js as onefold.v1.js, which never changes again"
+	@echo "make freeze VERSION=2    release sensor_js/dist/onefold.js as onefold.v2.js, which never changes again"
 	@echo "make bench   measurements, as ratios against baselines of the same run"
 
 $(VENV)/.ready: pyproject.toml
