@@ -24,7 +24,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 CHROMIUM = "/usr/bin/chromium"
 CHROMEDRIVER = "/usr/bin/chromedriver"
 DIST = Path(__file__).resolve().parents[2] / "sensor_js" / "dist"
-SCRIPTS = ("onefold.js", "onefold.mjs", "onefold.lite.js", "onefold.v1.js", "onefold.links.v1.mjs")
+SCRIPTS = tuple(sorted(path.name for path in DIST.glob("onefold*js")))
+LINKS = next(name for name in reversed(SCRIPTS) if ".links." in name)
+"""What `onefold.js` loads besides on pages with partners: that of the next version."""
 PATIENCE_SECONDS = 20
 FLAGS = [
     "--headless",

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from e2e.browser import open_site
+from e2e.browser import LINKS, open_site
 from e2e.demo import BRANDS, Endpoint, free_port, run_server, until
 from e2e.visitor import PASSWORD, Traffic, Visitor
 from onefold.core.normalize import hash_value, normalize
@@ -189,7 +189,7 @@ def test_before_any_choice_nothing_is_sent_or_stored(visitor: Visitor) -> None:
     visitor.browser.run("window.held = onefold('link', {email: 'undecided@example.com'}); return 1")
     assert {(one.method, one.url) for one in visitor.to_endpoint()} == {
         ("GET", f"{visitor.endpoint.origin}/onefold.js"),
-        ("GET", f"{visitor.endpoint.origin}/onefold.links.v1.mjs"),
+        ("GET", f"{visitor.endpoint.origin}/{LINKS}"),
     }
     assert visitor.kept() == {"demo_session"}
     visitor.choose("T1")
