@@ -2,6 +2,7 @@
 batch, as durable as ours.
 """
 
+import functools
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ def _numbered(cursor: Any, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [[end + number, *row] for number, *row in rows]
 
 
+@functools.cache
 def _for_one_row(name: str, placeholder: str) -> str:
     text = _LEDGER if name == "add_ledger" else QUERIES[name]
     return _ROWS.sub(lambda found: f"values ({', '.join([placeholder] * len(found[1].split()))})", text)
