@@ -4,15 +4,16 @@ import asyncio
 import json
 import uuid
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Final, cast
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from a2wsgi.asgi_typing import Scope
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from onefold.store.database import Database
+from onefold.web.bridge import ProtocolClosed
 from onefold.web.front import Front
 from support import pictures
 from support.stores import path_of
@@ -58,35 +59,67 @@ def post(browser: FlaskClient, body: Any, origin: str | None = ORIGIN, **headers
     return browser.post("/v1/events", data=data, headers=sent)
 
 
+class _Headers:
+    """The headers of a request, as granian gives them."""
+
+    def __init__(self, sent: Iterable[tuple[str, str]]) -> None:
+        self._sent = [(name.lower(), value) for name, value in sent]
+
+    def keys(self) -> list[str]:
+        return [name for name, _ in self._sent]
+
+    def get_all(self, name: str) -> list[str]:
+        return [value for other, value in self._sent if other == name]
+
+    def get(self, name: str) -> str | None:
+        return next(iter(self.get_all(name)), None)
+
+
+@dataclass
+class _Scope:
+    """A request, as granian describes it."""
+
+    path: str
+    headers: _Headers
+    method: str = "POST"
+    query_string: str = ""
+    http_version: str = "1.1"
+    scheme: str = "http"
+    server: str = "127.0.0.1:8000"
+    client: str = "127.0.0.1:40000"
+    authority: str | None = None
+
+
+class _Exchange:
+    """A request's body in pieces, and its answer. None in the place of a piece: the sender leaves."""
+
+    def __init__(self, pieces: Sequence[bytes | None]) -> None:
+        self._rest = deque(pieces)
+        self.answers: list[tuple[int, list[tuple[str, str]], bytes]] = []
+
+    async def __call__(self) -> bytes:
+        if None in self._rest:
+            raise ProtocolClosed
+        return b"".join(piece for piece in self._rest if piece)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while self._rest and (piece := self._rest.popleft()) is not None:
+            yield piece
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.answers.append((status, headers, body))
+
+
 def ask_front(
-    app: Flask, pieces: Sequence[bytes | None], headers: dict[str, str], path: str = "/v1/events"
+    app: Flask, pieces: Sequence[bytes | None], headers: Iterable[tuple[str, str]], path: str = "/v1/events"
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     """Post to the endpoint as its server does, the body in pieces; None in their place: the sender leaves. Status,
     headers and body of the answer.
     """
-    rest, answer = deque(pieces), list[Any]()
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": path,
-        "http_version": "1.1",
-        "query_string": b"",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-    }
-
-    async def receive() -> Any:
-        piece = rest.popleft()
-        if piece is None:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": piece, "more_body": bool(rest)}
-
-    async def send(message: Any) -> None:
-        answer.append(message)
-
-    asyncio.run(Front(app)(cast(Scope, scope), receive, send))
-    start, *parts = answer
-    told = [(name.decode(), value.decode()) for name, value in start["headers"]]
-    return start["status"], told, b"".join(part["body"] for part in parts)
+    exchange = _Exchange(pieces)
+    asyncio.run(Front(app)(_Scope(path, _Headers(headers)), exchange))
+    (answer,) = exchange.answers
+    return answer
 
 
 def problem(response: TestResponse) -> tuple[int, str]:

@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from a2wsgi.asgi_typing import ASGIApp, Receive, Scope, Send
 from flask import Flask
 
 from demo_site import create_app as create_site
 from onefold.config import CONFIG_VARIABLE
 from onefold.errors import OnefoldError
 from onefold.web.app import create_app
-from onefold.web.front import in_threads
+from onefold.web.bridge import Application, Exchange, Scope, in_threads
 from onefold.web.problems import problem
 from onefold.web.serving import configured, die_with_parent, end_when_told, looked_after
 
@@ -57,20 +56,20 @@ def prepare(port: int) -> Path:
     return folder
 
 
-def application() -> ASGIApp:
+def application() -> Application:
     """All four applications behind one door."""
     end_when_told()
     die_with_parent()
     at = urls(int(os.environ[PORT_VARIABLE]))
-    hosts: dict[str, ASGIApp] = {"id.localhost": looked_after(create_app(configured(), demo=True))}
+    hosts: dict[str, Application] = {"id.localhost": looked_after(create_app(configured(), demo=True))}
     for brand in BRANDS:
         site = create_site(brand, at["id"], {name: at[name] for name in BRANDS})
         hosts[f"{brand}.localhost"] = in_threads(site)
     nowhere = in_threads(_say_where(hosts))
 
-    async def by_host(scope: Scope, receive: Receive, send: Send) -> None:
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1") if scope["type"] == "http" else "id.localhost"
-        await hosts.get(host.partition(":")[0], nowhere)(scope, receive, send)
+    async def by_host(scope: Scope, exchange: Exchange) -> None:
+        host = scope.headers.get("host") or scope.authority or ""
+        await hosts.get(host.partition(":")[0], nowhere)(scope, exchange)
 
     return by_host
 

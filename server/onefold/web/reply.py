@@ -1,4 +1,4 @@
-"""An answer as plain values, for Flask or for an ASGI server."""
+"""An answer as plain values, for Flask or for the server itself."""
 
 from typing import NamedTuple
 

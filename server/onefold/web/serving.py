@@ -107,7 +107,7 @@ def run(target: str, host: str, port: int, processes: int = 1) -> None:
         target,
         address=host,
         port=port,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.RSGI,
         factory=True,
         workers=processes,
         respawn_failed_workers=processes > 1,
