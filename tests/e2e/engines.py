@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.remote.remote_connection import RemoteConnection
 from selenium.webdriver.remote.webdriver import WebDriver
+from urllib3.exceptions import ReadTimeoutError
 from websocket import WebSocket, create_connection
 
 from e2e.browser import PATIENCE_SECONDS, open_browser
@@ -37,7 +40,7 @@ class Engine(Protocol):
         """Run the body of a function in the page, and return its answer, also a promised one. Fails where it throws."""
 
     def glance(self, script: str) -> Any:
-        """As `run`, but without promises: for a page that may be about to go."""
+        """As `run`, but without promises: for a page that may be about to go. May raise WebDriverException."""
 
     def wait(self, script: str) -> Any:
         """Run JavaScript until it answers something true, and return that."""
@@ -63,6 +66,9 @@ def _required(*programs: str, packages: str) -> None:
 
 # WebKitGTK.
 
+_GLANCE_SECONDS: Final = 10
+_ANSWER_SECONDS: Final = 330  # a page may take 300 to load
+
 
 @dataclass(frozen=True)
 class WebKit:
@@ -85,8 +91,16 @@ class WebKit:
         return answer
 
     def glance(self, script: str) -> Any:
-        """See Engine. WebKitGTK's driver may never answer for a promise whose page has gone."""
-        return self.driver.execute_script(script)
+        """See Engine. WebKitGTK's driver may never answer for a promise whose page has gone, nor, which is rare, for a
+        script that comes while the page goes; after that it answers again. Raises WebDriverException then.
+        """
+        _answer_within(self.driver, _GLANCE_SECONDS)
+        try:
+            return self.driver.execute_script(script)
+        except ReadTimeoutError as error:
+            raise WebDriverException("no answer") from error
+        finally:
+            _answer_within(self.driver, _ANSWER_SECONDS)
 
     def wait(self, script: str) -> Any:
         """See Engine."""
@@ -112,10 +126,18 @@ def open_webkit(*flags: str) -> Iterator[WebKit]:
             warnings.simplefilter("ignore", DeprecationWarning)  # selenium's own, about itself
             driver = webdriver.WebKitGTK(options, service)
         driver.set_script_timeout(60)
+        _answer_within(driver, _ANSWER_SECONDS)
         try:
             yield WebKit(driver)
         finally:
             driver.quit()
+
+
+def _answer_within(driver: WebDriver, seconds: float) -> None:
+    """Give up on the driver's answers after so long."""
+    connection = driver.command_executor
+    assert isinstance(connection, RemoteConnection)
+    connection.client_config.timeout = seconds
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Exchange(Protocol):
 
 
 Application = Callable[[Scope, Exchange], Awaitable[None]]
-"""What granian calls for each request: https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md"""
+"""What granian calls for each request, as its specification of RSGI says: https://github.com/emmett-framework/granian"""
 
 _THREADS: Final = 32
 _MAX_BODY_BYTES: Final = 1_048_576
