@@ -3,7 +3,6 @@
 import errno
 import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -11,19 +10,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from onefold.errors import ConfigError, OnefoldError
+from onefold.store.checkpoint import LONG, Checkpoints
 from onefold.store.driver import Answer, Interned, Row, Unfit
 from onefold.store.sql import padded, with_rows
-from onefold.store.turnstile import Turnstile
+from onefold.store.turnstile import Turn, Turnstile
 
 SESSION: Final = (
     "pragma journal_mode = wal",
     "pragma synchronous = full",  # an answered event survives a power cut
     "pragma busy_timeout = 5000",
     "pragma temp_store = memory",
-    "pragma wal_autocheckpoint = 4000",  # 16 MB: a page that changes often is copied back once for many times
+    f"pragma wal_autocheckpoint = {LONG}",
 )
 # No memory-mapped reading: what is resident would grow with the file.
 WRITER_CACHE: Final = "pragma cache_size = -65536"  # KiB
+_LATER: Final = f"pragma wal_autocheckpoint = {4 * LONG}"  # a thread sees to it before
 _READER_CACHE: Final = "pragma cache_size = -4096"
 # What does not pass by waiting: no database, a broken one, or a file that this user may not open or write.
 _FOR_GOOD: Final = (
@@ -94,8 +95,9 @@ class Sqlite:
     def __init__(self, url: str) -> None:
         self.name = url
         self.path = _path(url)
-        self._turn = threading.Lock()
+        self._turn = Turn()
         self._turnstile = Turnstile(self.path)
+        self._checkpoints = Checkpoints(self.path, self.connect, self._turn)
         self._writer: _Connection | None = None
         self._idle: list[_Connection] = []
 
@@ -108,7 +110,7 @@ class Sqlite:
         """A write transaction."""
         with self._turn, _as_unavailable():
             if self._writer is None:
-                self._writer = self._session(WRITER_CACHE)
+                self._writer = self._session(WRITER_CACHE, _LATER)
             raw = self._writer.raw
             with self._turnstile.held():
                 raw.execute("begin immediate")
@@ -119,6 +121,7 @@ class Sqlite:
                 if raw.in_transaction:
                     raw.execute("rollback")
                 raise
+            self._checkpoints.after_commit()
 
     @contextmanager
     def reading(self) -> Iterator[_Connection]:
@@ -134,6 +137,7 @@ class Sqlite:
 
     def close(self) -> None:
         """Close every connection that is not in use."""
+        self._checkpoints.close()
         with self._turn:
             while self._idle:
                 self._idle.pop().raw.close()
@@ -164,9 +168,10 @@ class Sqlite:
         except IndexError:
             return self._session(_READER_CACHE)
 
-    def _session(self, cache: str) -> _Connection:
+    def _session(self, *pragmas: str) -> _Connection:
         raw = self.connect()
-        raw.execute(cache)
+        for pragma in pragmas:
+            raw.execute(pragma)
         return _Connection(raw)
 
     def _create(self) -> None:

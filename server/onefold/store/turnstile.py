@@ -12,6 +12,7 @@ on past it.
 import fcntl
 import os
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,21 @@ from typing import Final
 _SUFFIX: Final = "-turn"
 _PATIENCE_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.001
+
+
+class Turn:
+    """The same for the threads of one program: whoever has it over and over lets those who wait go first."""
+
+    def __init__(self) -> None:
+        self._next = threading.Lock()
+        self._held = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._next:
+            self._held.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._held.release()
 
 
 class Turnstile:
