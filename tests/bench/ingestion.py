@@ -8,7 +8,6 @@ Each round is a process of its own, which tells its wall-clock time, the process
 other load disturbs less), and what of it was resident at the end.
 """
 
-import gc
 import json
 import re
 import resource
@@ -30,6 +29,7 @@ from onefold.core.consent import Permitted
 from onefold.core.rules import default_rules
 from onefold.engine.ingest import Ingest
 from onefold.store.database import Database, Transaction
+from onefold.web.serving import look_rarely_for_cycles
 
 BATCH: Final = 256
 VISITS: Final = 1
@@ -216,7 +216,7 @@ def _main(what: str, url: str, events: int, identifiers: int, recording: Path, h
         pass  # connect first
     batches = in_batches(events, identifiers)[slice(half, None, None if half is None else 2)]
     recorded = msgspec.msgpack.decode(recording.read_bytes(), type=list[Writes]) if what in _BASELINES else []
-    gc.freeze()  # as the endpoint does when it has started
+    look_rarely_for_cycles()  # as the endpoint does when it has started
     print("ready", flush=True)
     sys.stdin.readline()
     if what in _BASELINES:

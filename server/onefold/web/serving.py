@@ -54,9 +54,16 @@ def looked_after(app: Flask) -> Front:
     state.reconciler.start()
     Finalize(None, state.close, exitpriority=1)  # atexit is not run in a worker that was forked
     front = Front(app)
-    gc.freeze()  # what stays for good need not be walked over and over, while everybody waits
-    gc.set_threshold(_COLLECTED_AFTER)  # requests leave few cycles behind, and some hundred objects each
+    look_rarely_for_cycles()
     return front
+
+
+def look_rarely_for_cycles() -> None:
+    """What is there when a process has started stays for good, and need not be walked over and over while everybody
+    waits; requests leave few cycles behind, and some hundred objects each.
+    """
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER)
 
 
 def configured() -> Config:
