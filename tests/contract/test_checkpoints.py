@@ -12,9 +12,10 @@ import pytest
 
 from onefold.errors import OnefoldError
 from onefold.store import checkpoint
-from onefold.store.checkpoint import Checkpoints, _Log
+from onefold.store.checkpoint import _Log
 from onefold.store.database import Database
 from onefold.store.sqlite import Sqlite
+from support.stores import path_of, sqlite_databases
 
 LONG: Final = 50
 PAGE: Final = 4_096 + 24
@@ -30,18 +31,16 @@ def soon_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A migrated database."""
-    with closing(Database(f"sqlite:///{tmp_path}/onefold.db")) as made:
-        made.migrate()
-    return tmp_path / "onefold.db"
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A database."""
+    with sqlite_databases(tmp_path) as new, new() as made:
+        yield made
 
 
 @pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    """The database, as a program has it that writes much."""
-    with closing(Database(f"sqlite:///{path}")) as found:
-        yield found
+def path(database: Database) -> Path:
+    """Its file."""
+    return path_of(database)
 
 
 def write(database: Database, number: int) -> None:
@@ -116,7 +115,7 @@ def test_closing_ends_the_thread_and_leaves_no_log(database: Database, path: Pat
 
 @pytest.mark.parametrize("trouble", [OnefoldError("unavailable", "no"), sqlite3.OperationalError("disk I/O error")])
 def test_commits_stand_where_nothing_can_be_copied(
-    path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+    database: Database, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     refused = threading.Semaphore(0)
 
@@ -124,22 +123,17 @@ def test_commits_stand_where_nothing_can_be_copied(
         refused.release()
         raise trouble
 
-    with closing(Database(f"sqlite:///{path}")) as database:
-        driver = database._driver
-        assert isinstance(driver, Sqlite)
-        monkeypatch.setattr(driver._checkpoints, "_connect", refuse)
+    driver = database._driver
+    assert isinstance(driver, Sqlite)
+    with monkeypatch.context() as patched:
+        patched.setattr(driver._checkpoints, "_connect", refuse)
         for number in range(100):
             write(database, number)
         assert refused.acquire(timeout=PATIENCE_SECONDS)
         assert read(database) == 100
-        monkeypatch.undo()
-        until(lambda: _tried(driver._checkpoints))
-        write(database, 100)
-        assert read(database) == 101
-
-
-def _tried(checkpoints: Checkpoints) -> bool:
-    return not checkpoints._wanted.is_set()
+    until(lambda: not driver._checkpoints._wanted.is_set())
+    write(database, 100)
+    assert read(database) == 101
 
 
 def test_a_log_that_cannot_be_looked_at_is_of_no_consequence(
