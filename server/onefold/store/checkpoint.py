@@ -13,7 +13,7 @@ import sqlite3
 import struct
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final
 
 from onefold.errors import OnefoldError
@@ -47,8 +47,7 @@ class Checkpoints:
         if not self._wanted.is_set() and self._is_long():
             self._wanted.set()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
-                self._thread.start()
+                self._start()
 
     def close(self) -> None:
         """End the thread, and let go of the log. Not for whoever has the turn: the thread may wait for it."""
@@ -62,6 +61,12 @@ class Checkpoints:
             self._log = None
         self._wanted.clear()
         self._closing.clear()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
+        with suppress(RuntimeError):  # the machine has no more of them
+            thread.start()
+            self._thread = thread
 
     def _is_long(self) -> bool:
         try:
